@@ -1,0 +1,75 @@
+import { Context, Schema } from "effect"
+import type { Effect, Option, Scope } from "effect"
+import type { Graph } from "./Graph.ts"
+import type { HostTensor, TensorType } from "./HostTensor.ts"
+
+/** A graph that this backend cannot run, and why. */
+export class CompileError extends Schema.TaggedError<CompileError>()("CompileError", {
+  backend: Schema.String,
+  reason: Schema.String
+}) {}
+
+/** A run that failed. */
+export class ExecutionError extends Schema.TaggedError<ExecutionError>()("ExecutionError", {
+  backend: Schema.String,
+  program: Schema.String,
+  reason: Schema.String
+}) {}
+
+/** A device that is missing, or memory that could not be had. */
+export class BackendError extends Schema.TaggedError<BackendError>()("BackendError", {
+  backend: Schema.String,
+  reason: Schema.String
+}) {}
+
+/**
+ * Values that stay where the backend keeps them. A buffer lives as long as the scope it was made in; a run that donates
+ * it replaces its contents. Only the backend that made it can read it.
+ */
+export interface Buffer {
+  readonly _tag: "Buffer"
+  readonly type: TensorType
+}
+
+/** What goes into a run. */
+export type Value = HostTensor | Buffer
+
+/**
+ * What becomes of an output: copied to the host, kept in a new buffer, or written into the buffer given as input
+ * `donate` (same type; the buffer's old contents are gone, and the output is that same buffer).
+ */
+export type Fetch = "host" | "resident" | { readonly donate: number }
+
+export interface CompileOptions {
+  /** Names the program in errors and profiles. */
+  readonly name: string
+  /** One per output of the graph. */
+  readonly fetch: ReadonlyArray<Fetch>
+}
+
+export interface Program {
+  /** Inputs in the order of the graph's; outputs likewise, as `fetch` said. Resident outputs live in the run's scope. */
+  readonly run: (inputs: ReadonlyArray<Value>) => Effect.Effect<ReadonlyArray<Value>, ExecutionError, Scope.Scope>
+}
+
+/**
+ * What runs graphs. It is all that a backend implements, and it is not a tensor library: no eager operations, no
+ * gradients, no optimizer. Primitives without a kernel of its own it has expanded (`expand`) before lowering.
+ * Every backend passes `laws.backend`.
+ */
+export class Backend extends Context.Service<
+  Backend,
+  {
+    /** "onnx:cpu", "tfjs:tensorflow", "tfjs:wasm", "reference" */
+    readonly name: string
+    readonly compile: (graph: Graph, options: CompileOptions) => Effect.Effect<Program, CompileError, Scope.Scope>
+    readonly upload: (value: HostTensor) => Effect.Effect<Buffer, BackendError, Scope.Scope>
+    /** A copy. */
+    readonly read: (buffer: Buffer) => Effect.Effect<HostTensor, BackendError>
+    /**
+     * The buffer's own memory, where that is the host's: what is written there the next run reads. None on a device.
+     * An optimizer updates weights through it without a copy.
+     */
+    readonly view: (buffer: Buffer) => Option.Option<HostTensor>
+  }
+>()("@foretoken/core/Backend") {}

@@ -1,0 +1,58 @@
+import { Effect } from "effect"
+import type { Scope } from "effect"
+import type { CompileError, ExecutionError, Fetch, Value } from "./Backend.ts"
+import { Backend } from "./Backend.ts"
+import { Graph } from "./Graph.ts"
+import type { TensorType } from "./HostTensor.ts"
+import { sameShape, showType } from "./Shape.ts"
+import type { Tensor } from "./Tensor.ts"
+import type { MapTree, TensorsOf, Tree, TypeTree } from "./Tree.ts"
+import { flatten, flattenAs, paths, restore } from "./Tree.ts"
+
+/** A compiled program that takes and gives values in the shape in which its function was written. */
+export interface Executable<S extends TypeTree, O extends Tree<Tensor>> {
+  readonly run: (
+    inputs: MapTree<S, TensorType, Value>
+  ) => Effect.Effect<MapTree<O, Tensor, Value>, ExecutionError, Scope.Scope>
+}
+
+/** How outputs are fetched: one answer for a whole subtree, or one per key. */
+export type FetchTree = Fetch | { readonly [output: string]: FetchTree }
+
+/** Traces `f` over `inputs` and compiles it on the backend at hand. */
+export const compile = <S extends TypeTree, O extends Tree<Tensor>>(
+  name: string,
+  f: (inputs: TensorsOf<S>) => O,
+  inputs: S,
+  fetch: FetchTree
+): Effect.Effect<Executable<S, O>, CompileError, Backend | Scope.Scope> =>
+  Effect.gen(function* () {
+    const backend = yield* Backend
+    const traced = Graph.trace<TypeTree, O>(f as never, inputs) // S is only known to the caller
+    const program = yield* backend.compile(traced.graph, { name, fetch: spread(traced.outputs, fetch) })
+    const run = Effect.fnUntraced(function* (values: Tree<Value>) {
+      const flat = flattenAs(traced.inputs, values)
+      checkTypes(name, traced.inputs, flat)
+      return restore(traced.outputs, yield* program.run(flat))
+    })
+    // Outputs are restored in the shape that `f` gave, which is what MapTree says.
+    return { run } as never
+  })
+
+const spread = (outputs: Tree<Tensor>, fetch: FetchTree): ReadonlyArray<Fetch> => {
+  const isFetch = (value: FetchTree): value is Fetch => typeof value === "string" || typeof value.donate === "number"
+  if (isFetch(fetch)) return flatten(outputs).map(() => fetch)
+  return Object.entries<Tree<Tensor>>(outputs as Record<string, Tree<Tensor>>).flatMap(([key, child]) =>
+    spread(child, fetch[key])
+  )
+}
+
+/** Values of another type than was traced are a mistake of the caller: said at once, by name. */
+const checkTypes = (program: string, inputs: TypeTree, values: ReadonlyArray<Value>): void =>
+  paths(inputs).forEach(({ path, leaf }, i) => {
+    const value = values[i]
+    const given = "_tag" in value ? value.type : value
+    if (given.dtype !== leaf.dtype || !sameShape(given.shape, leaf.shape)) {
+      throw new TypeError(`${program}: input ${path} is ${showType(given)}, compiled for ${showType(leaf)}`)
+    }
+  })

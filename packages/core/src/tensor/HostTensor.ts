@@ -1,0 +1,66 @@
+/** Element types. Floats are f32 on every backend but the reference, which computes in float64. */
+export type DType = "f32" | "i32" | "bool"
+
+export type Shape = ReadonlyArray<number>
+
+/** What is known of a tensor before it has values. */
+export interface TensorType {
+  readonly dtype: DType
+  readonly shape: Shape
+}
+
+/** Values in the host's memory, row-major. `bool` is one byte an element, 0 or 1. */
+export type HostTensor = HostF32 | HostI32 | HostBool
+
+export interface HostF32 extends TensorType {
+  readonly dtype: "f32"
+  readonly data: Float32Array
+}
+export interface HostI32 extends TensorType {
+  readonly dtype: "i32"
+  readonly data: Int32Array
+}
+export interface HostBool extends TensorType {
+  readonly dtype: "bool"
+  readonly data: Uint8Array
+}
+
+export const sizeOf = (shape: Shape): number => shape.reduce((product, extent) => product * extent, 1)
+
+const checked = <A extends { readonly length: number }>(shape: Shape, data: A): A => {
+  if (data.length !== sizeOf(shape)) {
+    throw new RangeError(`a tensor of shape [${shape}] holds ${sizeOf(shape)} elements, not ${data.length}`)
+  }
+  return data
+}
+
+const f32 = (shape: Shape, data: ArrayLike<number>): HostF32 => ({
+  dtype: "f32",
+  shape,
+  data: checked(shape, data instanceof Float32Array ? data : Float32Array.from(data))
+})
+
+const i32 = (shape: Shape, data: ArrayLike<number>): HostI32 => ({
+  dtype: "i32",
+  shape,
+  data: checked(shape, data instanceof Int32Array ? data : Int32Array.from(data))
+})
+
+const bool = (shape: Shape, data: ArrayLike<number | boolean>): HostBool => ({
+  dtype: "bool",
+  shape,
+  data: checked(shape, data instanceof Uint8Array ? data : Uint8Array.from(data, Number))
+})
+
+const make = (dtype: DType, shape: Shape, data: ArrayLike<number>): HostTensor =>
+  dtype === "f32" ? f32(shape, data) : dtype === "i32" ? i32(shape, data) : bool(shape, data)
+
+/** A host tensor of one repeated value. */
+const fill = (dtype: DType, shape: Shape, value: number): HostTensor =>
+  make(dtype, shape, allocate(dtype, sizeOf(shape)).fill(value))
+
+const allocate = (dtype: DType, length: number): Float32Array | Int32Array | Uint8Array =>
+  dtype === "f32" ? new Float32Array(length) : dtype === "i32" ? new Int32Array(length) : new Uint8Array(length)
+
+/** Constructors; each checks that the data fill the shape exactly. */
+export const HostTensor = { f32, i32, bool, make, fill, allocate }
