@@ -2,7 +2,7 @@ import { Effect } from "effect"
 import type { Scope } from "effect"
 import type { CompileError, ExecutionError, Fetch, Value } from "./Backend.ts"
 import { Backend } from "./Backend.ts"
-import { Graph } from "./Graph.ts"
+import { record } from "./Graph.ts"
 import type { TensorType } from "./HostTensor.ts"
 import { sameShape, showType } from "./Shape.ts"
 import type { Tensor } from "./Tensor.ts"
@@ -10,7 +10,7 @@ import type { MapTree, TensorsOf, Tree, TypeTree } from "./Tree.ts"
 import { flatten, flattenAs, paths, restore } from "./Tree.ts"
 
 /** A compiled program that takes and gives values in the shape in which its function was written. */
-export interface Executable<S extends TypeTree, O extends Tree<Tensor>> {
+export interface Executable<S extends TypeTree, O> {
   readonly run: (
     inputs: MapTree<S, TensorType, Value>
   ) => Effect.Effect<MapTree<O, Tensor, Value>, ExecutionError, Scope.Scope>
@@ -20,7 +20,7 @@ export interface Executable<S extends TypeTree, O extends Tree<Tensor>> {
 export type FetchTree = Fetch | { readonly [output: string]: FetchTree }
 
 /** Traces `f` over `inputs` and compiles it on the backend at hand. */
-export const compile = <S extends TypeTree, O extends Tree<Tensor>>(
+export const compile = <S extends TypeTree, O>(
   name: string,
   f: (inputs: TensorsOf<S>) => O,
   inputs: S,
@@ -28,7 +28,7 @@ export const compile = <S extends TypeTree, O extends Tree<Tensor>>(
 ): Effect.Effect<Executable<S, O>, CompileError, Backend | Scope.Scope> =>
   Effect.gen(function* () {
     const backend = yield* Backend
-    const traced = Graph.trace<TypeTree, O>(f as never, inputs) // S is only known to the caller
+    const traced = record(f as never, inputs) // f takes the tree that `record` hands to it
     const program = yield* backend.compile(traced.graph, { name, fetch: spread(traced.outputs, fetch) })
     const run = Effect.fnUntraced(function* (values: Tree<Value>) {
       const flat = flattenAs(traced.inputs, values)

@@ -1,6 +1,7 @@
 import { createHash } from "node:crypto"
 import type { HostTensor } from "./HostTensor.ts"
 import { showType } from "./Shape.ts"
+import { ShapeError } from "./ShapeError.ts"
 import type { AnyNode } from "./Tensor.ts"
 import { only, Tensor } from "./Tensor.ts"
 import type { TensorsOf, Tree, TypeTree } from "./Tree.ts"
@@ -23,18 +24,24 @@ export interface Traced {
   readonly outputs: Tree<Tensor>
 }
 
-const make = (inputs: ReadonlyArray<Tensor>, outputs: ReadonlyArray<Tensor>): Graph => ({
-  inputs,
-  outputs,
-  nodes: reachable(outputs).filter((node) => node.op !== "input")
-})
+const make = (inputs: ReadonlyArray<Tensor>, outputs: ReadonlyArray<Tensor>): Graph => {
+  const own = new Set(inputs.map((tensor) => tensor.node))
+  const nodes = reachable(outputs)
+  const foreign = nodes.find((node) => node.op === "input" && !own.has(node))
+  if (foreign?.op === "input") {
+    throw new ShapeError("trace", [foreign.params.type], `reads the input ${foreign.params.name} of another graph`)
+  }
+  return { inputs, outputs, nodes: nodes.filter((node) => node.op !== "input") }
+}
 
 /** Records `f`: a graph with one input per leaf of `inputs`, named by its path. */
-const trace = <const S extends TypeTree, O extends Tree<Tensor>>(f: (inputs: TensorsOf<S>) => O, inputs: S): Traced => {
-  const types: TypeTree = inputs
-  const leaves = paths(types).map(({ path, leaf }) => only("input", { name: path, type: leaf }))
-  // `restore` puts one tensor where each type stood, which is what TensorsOf says.
-  const outputs: Tree<Tensor> = f(restore(types, leaves) as never)
+const trace = <const S extends TypeTree, O>(f: (inputs: TensorsOf<S>) => O, inputs: S): Traced =>
+  record(f as never, inputs) // TensorsOf<S> is the tree that `record` hands to it
+
+/** `trace` where the trees are not known to the types. */
+export const record = (f: (inputs: Tree<Tensor>) => Tree<Tensor>, inputs: TypeTree): Traced => {
+  const leaves = paths(inputs).map(({ path, leaf }) => only("input", { name: path, type: leaf }))
+  const outputs = f(restore(inputs, leaves))
   return { graph: make(leaves, flatten(outputs)), inputs, outputs }
 }
 

@@ -1,6 +1,6 @@
-import type { Graph } from "./Graph.ts"
 import type { HostTensor, Shape } from "./HostTensor.ts"
-import { apply, only, Tensor } from "./Tensor.ts"
+import type { Tensor } from "./Tensor.ts"
+import { only } from "./Tensor.ts"
 
 /** Values known while tracing. They are part of the graph: keep them small. */
 export const constant = (value: HostTensor): Tensor => only("constant", { value })
@@ -25,11 +25,3 @@ export interface Keys {
 /** Queries [D,H,B,L,dh] over a branch's own keys and, where there is one, the trunk, under one softmax. */
 export const attention = (q: Tensor, own: Keys, trunk: ReadonlyArray<Keys>, scale: number): Tensor =>
   only("attention", { scale }, q, own.k, own.v, own.mask, ...trunk.flatMap(({ k, v, mask }) => [k, v, mask]))
-
-/** Runs `body` (see the primitive `loop`) from the initial carried values; gives the final ones. */
-export const loop = (
-  body: Graph,
-  carried: ReadonlyArray<Tensor>,
-  invariants: ReadonlyArray<Tensor>,
-  maxSteps: number
-): ReadonlyArray<Tensor> => apply("loop", { body, carried: carried.length, maxSteps }, [...carried, ...invariants])

@@ -1,0 +1,161 @@
+import type { Keys } from "../tensor/operations.ts"
+import { attention, concat, iota } from "../tensor/operations.ts"
+import type { Tensor } from "../tensor/Tensor.ts"
+import type { ModelConfig } from "./ModelConfig.ts"
+import { rotation, type Rotation } from "./rotation.ts"
+
+/** Weights by their Hugging Face names. */
+export type Weights<A> = Readonly<Record<string, A>>
+
+/**
+ * Rollouts hung on a document. A branch sees the trunk's positions before its anchor and itself; its first token stands
+ * at position `anchors`.
+ */
+export interface Branches {
+  /** i32 [D,B,L], right-padded: causality keeps the padding out of sight */
+  readonly tokens: Tensor
+  /** i32 [D,B] */
+  readonly anchors: Tensor
+}
+
+/** Keys and values of one layer, heads first. */
+export interface LayerCache {
+  readonly k: Tensor
+  readonly v: Tensor
+}
+
+/** What a layer's attention does with queries [n, H·dh], keys and values [n, Hk·dh]; gives [n, H·dh]. */
+type Attend = (layer: number, q: Tensor, k: Tensor, v: Tensor) => Tensor
+
+/** The last hidden states, and the keys and values that decoding goes on from. */
+export interface Encoded {
+  /** [D,T,d], normalised: times the vocabulary projection they are logits */
+  readonly trunk: Tensor
+  /** [D,B,L,d], one entry, or none without branches */
+  readonly branches: ReadonlyArray<Tensor>
+  /** per layer [D,Hk,T,dh] */
+  readonly trunkCache: ReadonlyArray<LayerCache>
+  /** per layer [D,Hk,B,L,dh]; empty without branches */
+  readonly branchCache: ReadonlyArray<LayerCache>
+}
+
+/**
+ * Documents [D,T], each read once, with all of their branches in the same pass. Every token of trunk and branches is a
+ * row of one matrix through the projections; only attention tells them apart.
+ */
+export const encode = (
+  config: ModelConfig,
+  weights: Weights<Tensor>,
+  tokens: Tensor,
+  branches: ReadonlyArray<Branches>
+): Encoded => {
+  const [documents, length] = tokens.shape
+  const trunkRows = documents * length
+  const [branchCount, branchLength] = branches.length === 0 ? [0, 0] : branches[0].tokens.shape.slice(1)
+  const turn = rotation(config, length + branchLength)
+  const positions = concat(
+    [iota([documents, length], 1).reshape([-1]), ...branches.map((branch) => branchPositions(branch).reshape([-1]))],
+    0
+  )
+  const ids = concat([tokens.reshape([-1]), ...branches.map((branch) => branch.tokens.reshape([-1]))], 0)
+
+  const trunkCache: Array<LayerCache> = []
+  const branchCache: Array<LayerCache> = []
+  const causal = visibleUpTo(length)
+  const scale = 1 / Math.sqrt(config.headDim)
+
+  const attend: Attend = (layer, q, k, v) => {
+    const ofTrunk = (rows: Tensor, heads: number) =>
+      headsFirst(rows.sliceAxis(0, 0, trunkRows), [documents, 1, length, heads, config.headDim])
+    const own = { k: ofTrunk(k, config.kvHeads), v: ofTrunk(v, config.kvHeads) }
+    const trunkOut = rowsAgain(attention(ofTrunk(q, config.heads), { ...own, mask: causal }, [], scale))
+    const shared = { k: withoutBranchAxis(own.k), v: withoutBranchAxis(own.v) }
+    trunkCache[layer] = shared
+    if (branches.length === 0) return trunkOut
+
+    const ofBranches = (rows: Tensor, heads: number) =>
+      headsFirst(rows.sliceAxis(0, trunkRows, rows.shape[0]), [
+        documents,
+        branchCount,
+        branchLength,
+        heads,
+        config.headDim
+      ])
+    const branchOwn = { k: ofBranches(k, config.kvHeads), v: ofBranches(v, config.kvHeads) }
+    branchCache[layer] = branchOwn
+    const trunkKeys: Keys = { ...shared, mask: visibleTrunk(branches[0].anchors, length) }
+    const own2: Keys = { ...branchOwn, mask: visibleUpTo(branchLength) }
+    return concat([trunkOut, rowsAgain(attention(ofBranches(q, config.heads), own2, [trunkKeys], scale))], 0)
+  }
+
+  const hidden = layers(config, weights, embed(weights, ids), turn.at(positions), attend)
+  return {
+    trunk: hidden.sliceAxis(0, 0, trunkRows).reshape([documents, length, config.hiddenSize]),
+    branches: branches.map(() =>
+      hidden.sliceAxis(0, trunkRows, hidden.shape[0]).reshape([documents, branchCount, branchLength, config.hiddenSize])
+    ),
+    trunkCache,
+    branchCache
+  }
+}
+
+/** Rows of token ids [n] -> [n,d]. */
+export const embed = (weights: Weights<Tensor>, ids: Tensor): Tensor => weights["model.embed_tokens.weight"].gather(ids)
+
+/** The vocabulary projection [V,d]. */
+export const projection = (config: ModelConfig, weights: Weights<Tensor>): Tensor =>
+  config.tieWordEmbeddings ? weights["model.embed_tokens.weight"] : weights["lm_head.weight"]
+
+/** All layers and the last norm over rows [n,d], each row rotated by its own position. */
+export const layers = (
+  config: ModelConfig,
+  weights: Weights<Tensor>,
+  rows: Tensor,
+  at: Rotation,
+  attend: Attend
+): Tensor => {
+  let x = rows
+  for (let layer = 0; layer < config.layers; layer++) {
+    const weight = (name: string): Tensor => weights[`model.layers.${layer}.${name}.weight`]
+    const linear = (input: Tensor, name: string): Tensor => input.matmul(weight(name), { transposeB: true })
+    const turned = (input: Tensor, heads: number): Tensor =>
+      input.reshape([-1, heads, config.headDim]).rotary(at.cos, at.sin).reshape(input.shape)
+
+    const normed = x.rmsNorm(weight("input_layernorm"), config.rmsNormEps)
+    const mixed = attend(
+      layer,
+      turned(linear(normed, "self_attn.q_proj"), config.heads),
+      turned(linear(normed, "self_attn.k_proj"), config.kvHeads),
+      linear(normed, "self_attn.v_proj")
+    )
+    x = x.add(linear(mixed, "self_attn.o_proj"))
+
+    const inner = x.rmsNorm(weight("post_attention_layernorm"), config.rmsNormEps)
+    x = x.add(linear(linear(inner, "mlp.gate_proj").swiglu(linear(inner, "mlp.up_proj")), "mlp.down_proj"))
+  }
+  return x.rmsNorm(weights["model.norm.weight"], config.rmsNormEps)
+}
+
+/** Position of each branch token: [D,B,L] */
+const branchPositions = ({ tokens, anchors }: Branches): Tensor => iota(tokens.shape, 2).add(anchors.expandDims(2))
+
+/** Each of `length` queries sees the keys up to itself: bool [1,1,1,length,length]. */
+const visibleUpTo = (length: number): Tensor =>
+  iota([1, 1, 1, length, length], 4)
+    .greater(iota([1, 1, 1, length, length], 3))
+    .not()
+
+/** Branches see the trunk before their anchor: bool [D,1,B,1,T]. */
+export const visibleTrunk = (anchors: Tensor, length: number): Tensor =>
+  iota([1, 1, 1, 1, length], 4).less(anchors.reshape([anchors.shape[0], 1, anchors.shape[1], 1, 1]))
+
+/** Rows [D·B·L, H·dh] -> [D,H,B,L,dh] */
+const headsFirst = (rows: Tensor, shape: readonly [number, number, number, number, number]): Tensor =>
+  rows.reshape(shape).transpose([0, 3, 1, 2, 4])
+
+/** [D,H,B,L,dh] -> rows [D·B·L, H·dh] */
+export const rowsAgain = (x: Tensor): Tensor =>
+  x.transpose([0, 2, 3, 1, 4]).reshape([x.shape[0] * x.shape[2] * x.shape[3], x.shape[1] * x.shape[4]])
+
+/** [D,H,1,T,dh] -> [D,H,T,dh] */
+const withoutBranchAxis = (x: Tensor): Tensor => x.reshape([x.shape[0], x.shape[1], x.shape[3], x.shape[4]])
