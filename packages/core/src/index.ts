@@ -1,1 +1,2 @@
+export * from "./actor/index.ts"
 export * from "./tensor/index.ts"

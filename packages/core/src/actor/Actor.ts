@@ -1,0 +1,225 @@
+/**
+ * An actor: private state behind a bounded mailbox, one message at a time, rebuilt after a crash within a budget.
+ *
+ * - A handler's **typed failure** is an answer: the caller gets it, the actor goes on.
+ * - A **defect** (throw, die, an interruption from inside, the time limit) is a crash: the caller gets `ActorCrashed`, the
+ *   scope of this incarnation closes (finalizers run once), and after a back-off `make` builds the next one. Messages in
+ *   the mailbox survive. The message that crashed is not delivered again (at most once): its caller decides.
+ * - The **first** `make` belongs to the spawner, who gets its failure as it is. Any later one that fails is a crash.
+ * - Past the **budget** the actor stops: everyone who waits and everyone who comes gets `ActorStopped` at once, and the
+ *   failure goes to the supervisor, or to whoever watches `failed`.
+ * - **Interrupting a caller** skips its message if it has not begun; one that has begun finishes, since half a change of
+ *   state is worse than an answer nobody reads.
+ * - **Closing the scope** refuses new and queued messages. After a success the running handler may finish within `grace`;
+ *   after a failure or an interruption it is interrupted. Then the finalizers run.
+ *
+ * An actor that asks itself, directly or around a ring of actors, waits for itself: a `timeLimit` ends that.
+ */
+import * as Cause from "effect/Cause"
+import * as Clock from "effect/Clock"
+import type * as Context from "effect/Context"
+import * as Deferred from "effect/Deferred"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import * as Fiber from "effect/Fiber"
+import type * as Scope from "effect/Scope"
+import { ActorCrashed, ActorFailed } from "./ActorRef.ts"
+import type { ActorRef, ActorStopped, Stats } from "./ActorRef.ts"
+import * as Mailbox from "./Mailbox.ts"
+import type { Envelope } from "./Mailbox.ts"
+import type * as Protocol from "./Protocol.ts"
+import * as Restart from "./Restart.ts"
+
+export interface Options<P extends Protocol.Protocol, E, R> {
+  readonly name: string
+  /** Messages that may wait, beside the one that runs; a sender beyond that is suspended. */
+  readonly capacity: number
+  readonly restart: Restart.Restart
+  /** A handler that takes longer crashes. Unlimited unless given. */
+  readonly timeLimit?: Duration.Input
+  /** What a running handler gets to finish when the scope closes after a success: 5 seconds unless given. */
+  readonly grace?: Duration.Input
+  /** Builds the state of one incarnation and the handlers over it. Its scope closes when the incarnation ends. */
+  readonly make: Effect.Effect<Protocol.Handlers<P>, E, R>
+}
+
+/** An actor that no supervisor watches: race your work with `failed`. */
+export interface Unsupervised<P extends Protocol.Protocol> extends ActorRef<P> {
+  /** Fails once the restart budget is spent; interrupted when the scope closes. */
+  readonly failed: Effect.Effect<never, ActorFailed>
+}
+
+/** Spawns an actor that lives as long as the scope, and waits until its first `make` is through. */
+export const spawn = <P extends Protocol.Protocol, E, R>(
+  protocol: P,
+  options: Options<P, E, R>
+): Effect.Effect<Unsupervised<P>, E | ActorStopped, Exclude<R, Scope.Scope> | Scope.Scope> =>
+  Effect.gen(function* () {
+    const actor = yield* make(protocol, options)
+    const death = Deferred.makeUnsafe<never, ActorFailed>()
+    yield* Effect.acquireRelease(
+      actor.start((failure) => Deferred.fail(death, failure)),
+      (_, exit) => Effect.ensuring(actor.stop(exit, "its scope has closed"), Deferred.interrupt(death))
+    )
+    yield* actor.ready
+    // The getter `stats` must stay one, so the reference is extended rather than copied.
+    return Object.assign(actor.ref, { failed: Deferred.await(death) })
+  })
+
+/** An actor as its supervisor sees it, whatever its protocol. */
+export interface Supervised {
+  readonly ref: { readonly name: string; readonly stats: Stats }
+  /** Starts it with an empty mailbox: at first, and again after it has stopped. */
+  readonly start: (onFailed: (failure: ActorFailed) => Effect.Effect<unknown>) => Effect.Effect<void>
+  /** Stops it as the scope's `exit` says; afterwards every caller is answered and every finalizer has run. */
+  readonly stop: (exit: Exit.Exit<unknown, unknown>, reason: string) => Effect.Effect<void>
+}
+
+interface Actor<P extends Protocol.Protocol, E> extends Supervised {
+  readonly ref: ActorRef<P>
+  /** Waits for the first `make`. */
+  readonly ready: Effect.Effect<void, E | ActorStopped>
+}
+
+/** Puts an actor together without starting it. For supervisors; everyone else wants {@link spawn}. */
+export const make = <P extends Protocol.Protocol, E, R>(
+  protocol: P,
+  options: Options<P, E, R>
+): Effect.Effect<Actor<P, E>, never, Exclude<R, Scope.Scope>> =>
+  Effect.gen(function* () {
+    const { name, capacity, restart, timeLimit, grace = "5 seconds" } = options
+    if (!Number.isInteger(capacity) || capacity < 1) {
+      return yield* Effect.die(
+        new RangeError(`capacity of actor ${name} is ${capacity}, but must be a whole number >= 1`)
+      )
+    }
+    const context: Context.Context<Exclude<R, Scope.Scope>> = yield* Effect.context<Exclude<R, Scope.Scope>>()
+    const ready = Deferred.makeUnsafe<void, E | ActorStopped>()
+    const counts = { handled: 0, failed: 0, crashed: 0, skipped: 0, incarnations: 0 }
+    let phase: Stats["phase"] = "stopped"
+    let mailbox = yield* Mailbox.make(name, capacity)
+    let fiber: Fiber.Fiber<void> | undefined
+    let running: Envelope | undefined
+    let during = "make"
+
+    const handle = (handlers: Protocol.Handlers<P>, { request, payload }: Envelope) => {
+      // `ask` let only requests of P with their own payload into the mailbox.
+      const handler = handlers[request as Protocol.Request<P>] as (payload: unknown) => Effect.Effect<unknown, unknown>
+      const reply = Effect.suspend(() => handler(payload))
+      if (timeLimit === undefined) return reply
+      const late = new Error(`no answer within ${Duration.format(Duration.fromInputUnsafe(timeLimit))}`)
+      return Effect.timeoutOrElse(reply, { duration: timeLimit, orElse: () => Effect.die(late) })
+    }
+
+    const serve = Effect.fnUntraced(function* (handlers: Protocol.Handlers<P>) {
+      phase = "serving"
+      Deferred.doneUnsafe(ready, Exit.void)
+      while (true) {
+        during = "finalizers"
+        const envelope = yield* mailbox.take
+        if (envelope.abandoned) {
+          counts.skipped++
+          continue
+        }
+        running = envelope
+        during = envelope.request
+        const exit = yield* Effect.exit(handle(handlers, envelope))
+        running = undefined
+        if (Exit.isSuccess(exit)) {
+          counts.handled++
+          Deferred.doneUnsafe(envelope.reply, exit)
+        } else if (Cause.hasFails(exit.cause) && !Cause.hasDies(exit.cause)) {
+          counts.failed++
+          // Only the failure: what it interrupted on its way must not interrupt the caller.
+          const failures = Cause.fromReasons(exit.cause.reasons.filter(Cause.isFailReason))
+          Deferred.doneUnsafe(envelope.reply, Exit.failCause(failures))
+        } else {
+          counts.crashed++
+          const crash = new ActorCrashed({ actor: name, request: during, cause: Cause.pretty(exit.cause) })
+          Deferred.doneUnsafe(envelope.reply, Exit.fail(crash))
+          return yield* Effect.orDie(exit)
+        }
+      }
+    })
+
+    const incarnation = Effect.suspend(() => {
+      phase = "making"
+      during = "make"
+      counts.incarnations++
+      return options.make
+    }).pipe(
+      Effect.flatMap((handlers) => Effect.catchIf(serve(handlers), Cause.isDone, () => Effect.void)),
+      Effect.scoped
+    )
+
+    const life = Effect.gen(function* () {
+      let crashes: ReadonlyArray<number> = []
+      while (true) {
+        const exit = yield* Effect.exit(incarnation)
+        if (Exit.isSuccess(exit)) return
+        // A stop came meanwhile. A crashed message has told its caller, but a broken finalizer has told nobody yet.
+        if (phase === "stopped") return during === "finalizers" ? yield* Effect.orDie(exit) : undefined
+        if (Deferred.doneUnsafe(ready, Exit.failCause(exit.cause))) return
+        const verdict = Restart.afterCrash(restart, crashes, yield* Clock.currentTimeMillis)
+        crashes = verdict.crashes
+        if (verdict._tag === "Spent") {
+          const cause = Cause.pretty(exit.cause)
+          return yield* new ActorFailed({ actor: name, crashes: crashes.length, during, cause })
+        }
+        phase = "backing off"
+        if (!Duration.isZero(verdict.delay)) yield* Effect.sleep(verdict.delay)
+      }
+    })
+
+    const close = (reason: string) => {
+      phase = "stopped"
+      mailbox.close(reason)
+      Deferred.doneUnsafe(ready, mailbox.stopped())
+    }
+
+    const start: Supervised["start"] = Effect.fnUntraced(function* (onFailed) {
+      mailbox = yield* Mailbox.make(name, capacity)
+      phase = "making"
+      fiber = yield* life.pipe(
+        Effect.onExit((exit) =>
+          Effect.sync(() => {
+            close(Exit.isFailure(exit) ? Cause.prettyErrors(exit.cause)[0].message : "its first make failed")
+            if (running !== undefined) Deferred.doneUnsafe(running.reply, mailbox.stopped())
+            running = undefined
+          })
+        ),
+        Effect.catch(onFailed),
+        Effect.asVoid,
+        Effect.provideContext(context),
+        Effect.forkDetach
+      )
+    })
+
+    const stop: Supervised["stop"] = Effect.fnUntraced(function* (exit, reason) {
+      close(reason)
+      if (fiber === undefined) return
+      if (Exit.isSuccess(exit) && running !== undefined) {
+        yield* Effect.timeoutOption(Effect.interruptible(Fiber.await(fiber)), grace)
+      }
+      yield* Fiber.interrupt(fiber)
+      const end = yield* Fiber.await(fiber)
+      // Being interrupted is how it should end; a finalizer that died is for the closer to know.
+      if (Exit.isFailure(end) && Cause.hasDies(end.cause)) {
+        yield* Effect.failCause(Cause.fromReasons<never>(end.cause.reasons.filter(Cause.isDieReason)))
+      }
+    })
+
+    const ref: ActorRef<P> = {
+      name,
+      protocol,
+      // The handler of M answers with these types; the mailbox in between only carries them.
+      ask: ((request: string, payload: unknown) => mailbox.ask(request, payload)) as ActorRef<P>["ask"],
+      get stats() {
+        const { incarnations, ...counted } = counts
+        const restarted = Math.max(0, incarnations - 1)
+        return { name, phase, ...counted, restarted, queued: mailbox.queued(), suspended: mailbox.suspended() }
+      }
+    }
+    return { ref, start, ready: Deferred.await(ready), stop }
+  })

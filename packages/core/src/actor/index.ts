@@ -1,0 +1,6 @@
+export * as Actor from "./Actor.ts"
+export { ActorCrashed, ActorFailed, ActorStopped } from "./ActorRef.ts"
+export type { ActorRef } from "./ActorRef.ts"
+export * as Protocol from "./Protocol.ts"
+export * as Restart from "./Restart.ts"
+export * as Supervisor from "./Supervisor.ts"
