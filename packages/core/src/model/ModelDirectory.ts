@@ -1,0 +1,110 @@
+import { access, readFile } from "node:fs/promises"
+import { join } from "node:path"
+import { Effect } from "effect"
+import { writeDirectoryAtomically, writeFileAtomically, writeFully, writeTextAtomically } from "../storage/atomic.ts"
+import { StorageError } from "../storage/StorageError.ts"
+import { ModelConfigError } from "./ModelConfig.ts"
+import type { ModelConfig } from "./ModelConfig.ts"
+import { fromHuggingFace, generationTokens, toHuggingFace } from "./ModelConfigJson.ts"
+import { readSafetensors, readShardedSafetensors, writeSafetensors } from "./safetensors.ts"
+import type { SafetensorsError } from "./SafetensorsError.ts"
+import { checkWeights } from "./weights.ts"
+import type { Weights, WeightsError } from "./weights.ts"
+
+/** A model as it lies in a directory: what transformers' `from_pretrained` loads. */
+export interface StoredModel {
+  readonly config: ModelConfig
+  readonly weights: Weights
+  /** The tokenizer's files by name, byte for byte; empty where there are none. */
+  readonly tokenizerFiles: TokenizerFiles
+}
+
+export type TokenizerFiles = Readonly<Record<string, Uint8Array>>
+
+export type ModelError = ModelConfigError | SafetensorsError | WeightsError | StorageError
+
+const tokenizerFileNames = [
+  "tokenizer.json",
+  "tokenizer_config.json",
+  "special_tokens_map.json",
+  "added_tokens.json",
+  "chat_template.jinja"
+]
+
+/** Reads config, weights (one file or shards; checked against the config) and tokenizer files. */
+export const loadModel = (directory: string): Effect.Effect<StoredModel, ModelError> =>
+  Effect.gen(function* () {
+    const config = yield* loadModelConfig(directory)
+    const index = join(directory, "model.safetensors.index.json")
+    const whole = join(directory, "model.safetensors")
+    const isSharded = !(yield* exists(whole)) && (yield* exists(index))
+    const path = isSharded ? index : whole
+    const tensors = yield* isSharded ? readShardedSafetensors(index) : readSafetensors(whole)
+    const weights = yield* Effect.fromResult(checkWeights(config, tensors, path))
+    return { config, weights, tokenizerFiles: yield* loadTokenizerFiles(directory) }
+  })
+
+/** Reads config.json alone: enough to refuse a model before its weights are touched. */
+export const loadModelConfig = (directory: string): Effect.Effect<ModelConfig, ModelConfigError | StorageError> =>
+  Effect.gen(function* () {
+    const path = join(directory, "config.json")
+    const text = new TextDecoder().decode(yield* read(path))
+    const json: unknown = yield* Effect.try({
+      try: () => JSON.parse(text),
+      catch: () => new ModelConfigError({ path, reason: "is not JSON" })
+    })
+    return yield* Effect.fromResult(fromHuggingFace(json, path))
+  })
+
+/** The tokenizer's files of a model directory that are there. */
+export const loadTokenizerFiles = (directory: string): Effect.Effect<TokenizerFiles, StorageError> =>
+  Effect.gen(function* () {
+    const entries: Array<[string, Uint8Array]> = []
+    for (const name of tokenizerFileNames) {
+      const path = join(directory, name)
+      if (yield* exists(path)) entries.push([name, yield* read(path)])
+    }
+    return Object.fromEntries(entries)
+  })
+
+/**
+ * Writes a model that transformers loads. The directory appears whole or not at all; one that exists already (and is not
+ * empty) is not overwritten.
+ */
+export const saveModel = (directory: string, model: StoredModel): Effect.Effect<void, WeightsError | StorageError> =>
+  writeDirectoryAtomically(directory, (temporary) => writeModelFiles(temporary, model))
+
+/** The files of a model, into a directory that the caller will publish. */
+export const writeModelFiles = (
+  directory: string,
+  { config, weights, tokenizerFiles }: StoredModel
+): Effect.Effect<void, WeightsError | StorageError> =>
+  Effect.gen(function* () {
+    const checked = yield* Effect.fromResult(checkWeights(config, weights))
+    yield* writeJson(join(directory, "config.json"), toHuggingFace(config))
+    yield* writeJson(join(directory, "generation_config.json"), {
+      _from_model_config: true,
+      ...generationTokens(config)
+    })
+    for (const [name, bytes] of Object.entries(tokenizerFiles)) {
+      if (!tokenizerFileNames.includes(name)) {
+        return yield* new StorageError({ path: join(directory, name), reason: "is no file of a tokenizer" })
+      }
+      yield* writeFileAtomically(join(directory, name), (file) => writeFully(file, bytes))
+    }
+    yield* writeSafetensors(join(directory, "model.safetensors"), checked)
+  })
+
+const writeJson = (path: string, json: unknown): Effect.Effect<void, StorageError> =>
+  writeTextAtomically(path, `${JSON.stringify(json, undefined, 2)}\n`)
+
+const read = (path: string): Effect.Effect<Uint8Array, StorageError> =>
+  Effect.tryPromise({ try: () => readFile(path), catch: (cause) => StorageError.of(path, cause) })
+
+const exists = (path: string): Effect.Effect<boolean> =>
+  Effect.promise(() =>
+    access(path).then(
+      () => true,
+      () => false
+    )
+  )

@@ -1,0 +1,37 @@
+import { arch, availableParallelism, cpus, platform, release, totalmem } from "node:os"
+import { Schema } from "effect"
+
+/** The computer a run was made on. */
+export const Machine = Schema.Struct({
+  platform: Schema.String,
+  architecture: Schema.String,
+  processor: Schema.String,
+  cores: Schema.Int,
+  memoryBytes: Schema.Int
+})
+export type Machine = typeof Machine.Type
+
+/** What is needed to repeat a run: written once, before its first step. */
+export const Manifest = Schema.Struct({
+  format: Schema.Literal(1),
+  id: Schema.String,
+  /** ISO 8601, UTC. */
+  startedAt: Schema.String,
+  seed: Schema.Int,
+  /** The name of the backend in use, for example "onnx:cpu". */
+  backend: Schema.String,
+  /** Every setting of the experiment, defaults filled in. */
+  config: Schema.Json,
+  /** By package: foretoken, node, effect, onnxruntime-node, ... */
+  versions: Schema.Record(Schema.String, Schema.String),
+  machine: Machine
+})
+export type Manifest = typeof Manifest.Type
+
+export const describeMachine = (): Machine => ({
+  platform: `${platform()} ${release()}`,
+  architecture: arch(),
+  processor: cpus()[0]?.model.trim() ?? "unknown",
+  cores: availableParallelism(),
+  memoryBytes: totalmem()
+})

@@ -1,0 +1,71 @@
+/**
+ * A run is a directory:
+ *
+ *   manifest.json   what is needed to repeat it        checkpoints/<step>/   models that load in transformers
+ *   metrics.jsonl   one line per step                  samples.jsonl         readable rollouts
+ */
+import { mkdir, readFile } from "node:fs/promises"
+import { basename, join, resolve } from "node:path"
+import { Effect, Schema } from "effect"
+import { writeDirectoryAtomically, writeTextAtomically } from "../storage/atomic.ts"
+import { StorageError } from "../storage/StorageError.ts"
+import { Manifest } from "./Manifest.ts"
+
+export interface Run {
+  readonly directory: string
+  readonly manifest: Manifest
+}
+
+/** A run directory that is taken, is none, or does not hold what it should. `path: reason` is one line. */
+export class RunError extends Schema.TaggedError<RunError>()("RunError", {
+  path: Schema.String,
+  reason: Schema.String
+}) {
+  override get message(): string {
+    return `${this.path}: ${this.reason}`
+  }
+}
+
+export const metricsPath = (run: Run): string => join(run.directory, "metrics.jsonl")
+export const samplesPath = (run: Run): string => join(run.directory, "samples.jsonl")
+export const checkpointsDirectory = (run: Run): string => join(run.directory, "checkpoints")
+
+/** Makes a run directory with its manifest, whole or not at all; the id is the directory's name. Never overwrites. */
+export const createRun = (
+  directory: string,
+  manifest: Omit<Manifest, "format" | "id">
+): Effect.Effect<Run, RunError | StorageError> =>
+  Effect.gen(function* () {
+    const whole: Manifest = { format: 1, id: basename(resolve(directory)), ...manifest }
+    yield* writeDirectoryAtomically(directory, (temporary) =>
+      Effect.gen(function* () {
+        yield* attempt(directory, () => mkdir(join(temporary, "checkpoints")))
+        const text = JSON.stringify(Schema.encodeSync(Manifest)(whole), undefined, 2)
+        yield* writeTextAtomically(join(temporary, "manifest.json"), `${text}\n`)
+      })
+    ).pipe(
+      Effect.catchIf(
+        ({ reason }) => reason.startsWith("already exists"),
+        () =>
+          new RunError({
+            path: directory,
+            reason: "already holds something; a run is never overwritten, choose another directory"
+          })
+      )
+    )
+    return { directory, manifest: whole }
+  })
+
+/** Opens a run that was made before. */
+export const openRun = (directory: string): Effect.Effect<Run, RunError | StorageError> =>
+  Effect.gen(function* () {
+    const path = join(directory, "manifest.json")
+    const text = yield* attempt(path, () => readFile(path, "utf8"))
+    const manifest = yield* Schema.decodeUnknownEffect(Schema.fromJsonString(Manifest))(text).pipe(
+      Effect.mapError(({ message }) => new RunError({ path, reason: message.replaceAll(/\s*\n\s*/g, " ") }))
+    )
+    return { directory, manifest }
+  })
+
+const attempt = <A>(path: string, action: () => Promise<A>): Effect.Effect<A, StorageError> =>
+  Effect.tryPromise({ try: action, catch: (cause) => StorageError.of(path, cause) })
