@@ -64,6 +64,8 @@ export class Backend extends Context.Service<
     readonly name: string
     readonly compile: (graph: Graph, options: CompileOptions) => Effect.Effect<Program, CompileError, Scope.Scope>
     readonly upload: (value: HostTensor) => Effect.Effect<Buffer, BackendError, Scope.Scope>
+    /** Overwrites a buffer with values of its type. */
+    readonly write: (buffer: Buffer, value: HostTensor) => Effect.Effect<void, BackendError>
     /** A copy. */
     readonly read: (buffer: Buffer) => Effect.Effect<HostTensor, BackendError>
     /**

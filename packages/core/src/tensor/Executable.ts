@@ -10,7 +10,7 @@ import type { MapTree, TensorsOf, Tree, TypeTree } from "./Tree.ts"
 import { flatten, flattenAs, paths, restore } from "./Tree.ts"
 
 /** A compiled program that takes and gives values in the shape in which its function was written. */
-export interface Executable<S extends TypeTree, O> {
+export interface Executable<S, O> {
   readonly run: (
     inputs: MapTree<S, TensorType, Value>
   ) => Effect.Effect<MapTree<O, Tensor, Value>, ExecutionError, Scope.Scope>
@@ -19,8 +19,8 @@ export interface Executable<S extends TypeTree, O> {
 /** How outputs are fetched: one answer for a whole subtree, or one per key. */
 export type FetchTree = Fetch | { readonly [output: string]: FetchTree }
 
-/** Traces `f` over `inputs` and compiles it on the backend at hand. */
-export const compile = <S extends TypeTree, O>(
+/** Traces `f` over `inputs`, a tree of types, and compiles it on the backend at hand. */
+export const compile = <S, O>(
   name: string,
   f: (inputs: TensorsOf<S>) => O,
   inputs: S,
@@ -28,7 +28,7 @@ export const compile = <S extends TypeTree, O>(
 ): Effect.Effect<Executable<S, O>, CompileError, Backend | Scope.Scope> =>
   Effect.gen(function* () {
     const backend = yield* Backend
-    const traced = record(f as never, inputs) // f takes the tree that `record` hands to it
+    const traced = record(f as never, inputs as TypeTree) // f takes the tree that `record` hands to it
     const program = yield* backend.compile(traced.graph, { name, fetch: spread(traced.outputs, fetch) })
     const run = Effect.fnUntraced(function* (values: Tree<Value>) {
       const flat = flattenAs(traced.inputs, values)

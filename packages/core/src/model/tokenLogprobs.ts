@@ -1,0 +1,37 @@
+import { selectedLogProb } from "../tensor/operations.ts"
+import type { Tensor } from "../tensor/Tensor.ts"
+import type { ModelConfig } from "./ModelConfig.ts"
+import type { Branches, Encoded, Weights } from "./Transformer.ts"
+import { projection } from "./Transformer.ts"
+
+/** Log-probability (nats) of each trunk token but the first, given those before it: f32 [D,T-1]. */
+export const trunkLogprobs = (
+  config: ModelConfig,
+  weights: Weights<Tensor>,
+  encoded: Encoded,
+  tokens: Tensor
+): Tensor => {
+  const [documents, length] = tokens.shape
+  const hidden = encoded.trunk.sliceAxis(1, 0, length - 1).reshape([-1, config.hiddenSize])
+  const ids = tokens.sliceAxis(1, 1, length).reshape([-1])
+  return selectedLogProb(hidden, projection(config, weights), ids).reshape([documents, length - 1])
+}
+
+/**
+ * Log-probability of each branch token after the first `given` ones (the template's tail, >= 1), under the policy at
+ * `temperature`: f32 [D,B,L-given].
+ */
+export const branchLogprobs = (
+  config: ModelConfig,
+  weights: Weights<Tensor>,
+  encoded: Encoded,
+  { tokens }: Branches,
+  given: number,
+  temperature: number
+): Tensor => {
+  const [documents, branches, length] = tokens.shape
+  const hidden = encoded.branches[0].sliceAxis(2, given - 1, length - 1).reshape([-1, config.hiddenSize])
+  const ids = tokens.sliceAxis(2, given, length).reshape([-1])
+  const scaled = temperature === 1 ? hidden : hidden.mul(1 / temperature)
+  return selectedLogProb(scaled, projection(config, weights), ids).reshape([documents, branches, length - given])
+}

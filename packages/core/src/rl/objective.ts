@@ -1,0 +1,77 @@
+/**
+ * What a step of training minimises, as tensor programs over one micro-batch of documents with their branches. Each gives
+ * the micro-batch's share of the loss (a sum divided by a count of the whole batch) and sums for the metrics.
+ */
+import type { ModelConfig } from "../model/ModelConfig.ts"
+import { branchLogprobs, trunkLogprobs } from "../model/tokenLogprobs.ts"
+import type { Weights } from "../model/Transformer.ts"
+import { encode } from "../model/Transformer.ts"
+import type { Tensor } from "../tensor/Tensor.ts"
+import { clippedLoss } from "./clippedLoss.ts"
+import type { Loss } from "./loss.ts"
+
+/** The tensors that an objective reads beside the weights, by name. */
+export type Data = Readonly<Record<string, Tensor>>
+
+/** The loss and what is reported of it, all scalars. Over micro-batches loss and `sums` add up, of `maxima` the largest counts. */
+export interface Minimised {
+  readonly loss: Tensor
+  readonly sums: Readonly<Record<string, Tensor>>
+  readonly maxima: Readonly<Record<string, Tensor>>
+}
+
+export type Objective = (config: ModelConfig, weights: Weights<Tensor>, data: Data) => Minimised
+
+/**
+ * Next-token prediction: -Σ weight · log p. Data: `trunk` i32 [D,T], `trunkWeights` f32 [D,T] (the weight of each token
+ * as a target; 0 on padding and on the first token).
+ */
+export const nextToken: Objective = (config, weights, { trunk, trunkWeights }) => {
+  const logprobs = trunkLogprobs(config, weights, encode(config, weights, trunk, []), trunk)
+  return { loss: weighted(logprobs, trunkWeights.sliceAxis(1, 1, trunk.shape[1])), sums: {}, maxima: {} }
+}
+
+/**
+ * Supervised traces beside the text: -Σ weight · log p over branch tokens and over trunk tokens. Data: that of
+ * `nextToken` and `branches` i32 [D,B,L], `anchors` i32 [D,B], `branchWeights` f32 [D,B,L].
+ */
+export const supervised: Objective = (config, weights, { trunk, trunkWeights, branches, anchors, branchWeights }) => {
+  const hung = { tokens: branches, anchors }
+  const encoded = encode(config, weights, trunk, [hung])
+  const ofBranches = weighted(
+    branchLogprobs(config, weights, encoded, hung, 1, 1),
+    branchWeights.sliceAxis(2, 1, branches.shape[2])
+  )
+  const ofTrunk = weighted(trunkLogprobs(config, weights, encoded, trunk), trunkWeights.sliceAxis(1, 1, trunk.shape[1]))
+  return { loss: ofBranches.add(ofTrunk), sums: { "loss/branches": ofBranches, "loss/trunk": ofTrunk }, maxima: {} }
+}
+
+/**
+ * The policy loss on rollouts. Data: `trunk`, `branches`, `anchors`, and aligned to the branches `mask` and
+ * `behaviourLogprobs` f32 [D,B,L], `advantages` f32 [D,B], `tokenCount` f32 []. The tail's `given` tokens are no targets.
+ */
+export const policy =
+  (loss: Loss, given: number, temperature: number): Objective =>
+  (config, weights, { trunk, branches, anchors, mask, behaviourLogprobs, advantages, tokenCount }) => {
+    const hung = { tokens: branches, anchors }
+    const encoded = encode(config, weights, trunk, [hung])
+    const afterTail = (x: Tensor) => x.sliceAxis(2, given, branches.shape[2])
+    const result = clippedLoss(loss, {
+      logprobs: branchLogprobs(config, weights, encoded, hung, given, temperature),
+      behaviourLogprobs: afterTail(behaviourLogprobs),
+      mask: afterTail(mask),
+      advantages,
+      tokenCount
+    })
+    return {
+      loss: result.loss,
+      sums: {
+        approx_kl: result.klSum.div(tokenCount),
+        clipfrac: result.cutSum.div(tokenCount),
+        "ratio/mean": result.ratioSum.div(tokenCount)
+      },
+      maxima: { "logprob_gap/max": result.logprobGap }
+    }
+  }
+
+const weighted = (logprobs: Tensor, weights: Tensor): Tensor => logprobs.mul(weights).sum().neg()
