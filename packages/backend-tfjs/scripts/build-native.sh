@@ -51,5 +51,5 @@ c++ -O2 -std=c++17 -shared -fPIC -w -DNAPI_VERSION="$napi" -DBUILDING_NODE_EXTEN
   -L "$package/deps/lib" -l:libtensorflow_cc.so.2 -l:libtensorflow_framework.so.2 '-Wl,-rpath,$ORIGIN/../../deps/lib'
 mv -f "$scratch/tfjs_binding.node" "$binding"
 
-node -e 'process.dlopen({ exports: {} }, process.argv[1])' "$binding" || fail "the addon was built but does not load"
+TF_CPP_MIN_LOG_LEVEL=2 node -e 'process.dlopen({ exports: {} }, process.argv[1])' "$binding" || fail "the addon was built but does not load"
 echo "build-native: done, $binding"

@@ -1,1 +1,1 @@
-export {}
+export { type Probe, Tfjs, type TfjsDevice } from "./Tfjs.ts"

@@ -1,0 +1,114 @@
+import { existsSync } from "node:fs"
+import { createRequire } from "node:module"
+import * as path from "node:path"
+import util from "node:util"
+import * as tf from "@tensorflow/tfjs-core"
+
+/** A way to run TensorFlow.js, loaded and ready. */
+export interface Device {
+  readonly kind: "tensorflow" | "wasm"
+  /** "tfjs:tensorflow", "tfjs:tensorflow-gpu", "tfjs:wasm" */
+  readonly name: string
+  /** What it runs on, in words. */
+  readonly detail: string
+}
+
+/** A device that cannot be had: what is wrong, and what would put it right. */
+export class DeviceMissing extends Error {
+  readonly howToGetIt: string
+  constructor(reason: string, howToGetIt: string) {
+    super(reason)
+    this.howToGetIt = howToGetIt
+  }
+}
+
+/**
+ * Runs `f` on a device. TensorFlow.js has one current backend per process; programs of several devices take turns, and
+ * nothing inside `f` may wait.
+ */
+export const using = <A>(device: Device, f: () => A): A => {
+  const engine = tf.engine()
+  if (engine.backendName !== device.kind) {
+    // The devices are initialised, so this has its effect before it returns its promise.
+    void engine.setBackend(device.kind)
+  }
+  return f()
+}
+
+const require = createRequire(import.meta.url)
+
+/** libtensorflow through tfjs-node-gpu or tfjs-node, whichever has its binding; the GPU's first. */
+export const loadTensorflow = async (): Promise<Device> => {
+  const packages = ["@tensorflow/tfjs-node-gpu", "@tensorflow/tfjs-node"]
+  const ready = packages.find(hasBinding)
+  if (ready === undefined) {
+    const installed = packages.filter((name) => folderOf(name) !== undefined)
+    throw new DeviceMissing(
+      installed.length === 0
+        ? "neither @tensorflow/tfjs-node nor -gpu is installed"
+        : `${installed.join(" and ")}: installed without the native binding`,
+      "packages/backend-tfjs/scripts/build-native.sh builds it, see docs/native-tfjs.md"
+    )
+  }
+  // libtensorflow greets on stderr with its build flags.
+  process.env["TF_CPP_MIN_LOG_LEVEL"] ??= "2"
+  // tfjs-node 4.22 calls what Node 23 removed.
+  const removed = util as { isNullOrUndefined?: (value: unknown) => boolean } // its types know that it is gone
+  removed.isNullOrUndefined ??= (value) => value === null || value === undefined
+  // The name stays a variable so that the types compile where the optional package is absent.
+  await import(ready)
+  // Only tfjs-node's backend has the flag.
+  const { isUsingGpuDevice } = tf.findBackend("tensorflow") as { readonly isUsingGpuDevice?: boolean }
+  return {
+    kind: "tensorflow",
+    name: isUsingGpuDevice === true ? "tfjs:tensorflow-gpu" : "tfjs:tensorflow",
+    detail: `libtensorflow through ${ready}, on the ${isUsingGpuDevice === true ? "GPU" : "CPU"}`
+  }
+}
+
+const folderOf = (name: string): string | undefined => {
+  try {
+    return path.dirname(require.resolve(`${name}/package.json`))
+  } catch {
+    return undefined
+  }
+}
+
+/** Importing a package without its binding throws, but only after it has registered its kernels: look first. */
+const hasBinding = (name: string): boolean => {
+  const folder = folderOf(name)
+  if (folder === undefined) return false
+  return Array.from({ length: 20 }, (_, n) => path.join(folder, "lib", `napi-v${n}`, "tfjs_binding.node")).some(
+    existsSync
+  )
+}
+
+/** WebAssembly, which comes with the package and runs anywhere. */
+export const loadWasm = async (): Promise<Device> => {
+  const { BackendWasm } = await import("@tensorflow/tfjs-backend-wasm")
+  if (!(tf.engine().registry["wasm"] instanceof BackendWasm)) {
+    const factory = tf.findBackendFactory("wasm")
+    const backend = await factory()
+    if (backend instanceof BackendWasm) guardMemory(backend.wasm as unknown as Memory) // Emscripten's module, typed in part
+    // Registered again as what it is by now, a backend and no promise of one: setting it takes effect at once.
+    tf.removeBackend("wasm")
+    tf.registerBackend("wasm", () => backend)
+    tf.engine().registry["wasm"] = backend
+  }
+  const simd = await tf.env().getAsync("WASM_HAS_SIMD_SUPPORT")
+  return { kind: "wasm", name: "tfjs:wasm", detail: `WebAssembly, one thread, SIMD ${simd === true ? "on" : "off"}` }
+}
+
+interface Memory {
+  _malloc: (bytes: number) => number
+}
+
+/** tfjs writes to address 0 when WebAssembly's 4 GB are spent, and corrupts itself; an error comes before that. */
+const guardMemory = (memory: Memory): void => {
+  const allocate = memory._malloc
+  memory._malloc = (bytes) => {
+    const address = allocate(bytes)
+    if (address === 0 && bytes > 0) throw new Error(`WebAssembly is out of memory (${bytes} bytes more were asked for)`)
+    return address
+  }
+}
