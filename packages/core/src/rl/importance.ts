@@ -1,0 +1,18 @@
+/**
+ * Importance of a token that another policy sampled. With x drawn from the behaviour policy q and p the current one:
+ *
+ *   ratio  r = p(x) / q(x) = exp(log p - log q)
+ *   k1 = -log r,   k2 = (log r)^2 / 2,   k3 = (r - 1) - log r
+ *
+ * k1, k2, k3 estimate KL(q || p); k1 and k3 without bias, k3 is never negative. Source: J. Schulman, "Approximating KL
+ * divergence" (2020).
+ */
+export const ratio = (logprob: number, behaviourLogprob: number): number => Math.exp(logprob - behaviourLogprob)
+
+export const k1 = (logprob: number, behaviourLogprob: number): number => behaviourLogprob - logprob
+
+export const k2 = (logprob: number, behaviourLogprob: number): number => (logprob - behaviourLogprob) ** 2 / 2
+
+// expm1 keeps k3 >= 0 for tiny differences, where exp(d) - 1 - d is all rounding.
+export const k3 = (logprob: number, behaviourLogprob: number): number =>
+  Math.expm1(logprob - behaviourLogprob) - (logprob - behaviourLogprob)

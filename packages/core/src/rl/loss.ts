@@ -1,0 +1,84 @@
+/**
+ * The clipped policy loss, token by token:
+ *
+ *   loss = - (1 / N) Σ_tokens min( r A, clip(r, 1 - low, 1 + high) A ),   r = exp(log p - log q)
+ *
+ * p is the current policy, q the behaviour policy, A the advantage of the rollout, N the number of completion tokens of
+ * the whole batch. Sources: PPO, arXiv 1707.06347, equation 7 (clip); DAPO, arXiv 2503.14476, equations 8-12 (low and
+ * high apart, mean over tokens and not over rollouts). No KL term and no entropy bonus, as in RPT.
+ *
+ * Its derivative in log p is - r A / N where the first argument is the smaller, and 0 where clipping cut the token off.
+ *
+ * This is the definition on plain numbers; the tensor program that trains is tested against it.
+ */
+import type { Batch } from "./Batch.ts"
+import { k3, ratio } from "./importance.ts"
+
+/** Which loss, as data. */
+export type Loss = Clipped
+
+export interface Clipped {
+  readonly _tag: "Clipped"
+  /** 0 <= low < 1: the ratio counts down to 1 - low. */
+  readonly low: number
+  /** high >= 0: and up to 1 + high. */
+  readonly high: number
+}
+
+/** PPO's clip is `{ low: 0.2, high: 0.2 }`, DAPO's clip-higher `{ low: 0.2, high: 0.28 }`. */
+export const clipped = (range: { readonly low: number; readonly high: number }): Loss => {
+  if (!(range.low >= 0 && range.low < 1)) throw new RangeError(`low is ${range.low}: it must be at least 0, below 1`)
+  if (!(range.high >= 0)) throw new RangeError(`high is ${range.high}: it must be at least 0`)
+  return { _tag: "Clipped", ...range }
+}
+
+export interface LossMetrics {
+  /** Mean k3 estimate (nats) of KL(behaviour || current) per token. */
+  readonly approx_kl: number
+  /** Share of tokens whose gradient clipping cut off. */
+  readonly clipfrac: number
+  readonly "ratio/mean": number
+}
+
+export interface LossResult {
+  readonly value: number
+  /** d value / d logprobs, [D, B, L]; 0 wherever the mask is. */
+  readonly gradient: Float64Array
+  readonly metrics: LossMetrics
+}
+
+/**
+ * Value, gradient and metrics of `loss`.
+ *
+ * @param logprobs [D, B, L] log-probability (nats) of each token of `batch.branches.tokens` under the current policy at
+ *   the sampling temperature; read where the mask is 1 only
+ * @param tokenCount N; give the whole batch's when `batch` is one micro-batch of it, so that the sum over micro-batches
+ *   is the loss of the whole
+ */
+export const reference = (
+  loss: Loss,
+  batch: Batch,
+  logprobs: Float32Array | Float64Array,
+  tokenCount: number = batch.tokenCount
+): LossResult => {
+  const { length, mask } = batch.branches
+  const gradient = new Float64Array(logprobs.length)
+  let value = 0
+  let kl = 0
+  let cut = 0
+  let ratios = 0
+  for (let i = 0; i < gradient.length; i++) {
+    if (mask[i] === 0) continue
+    const advantage = batch.advantages[Math.floor(i / length)]
+    const r = ratio(logprobs[i], batch.behaviourLogprobs[i])
+    const free = r * advantage
+    const limited = Math.min(1 + loss.high, Math.max(1 - loss.low, r)) * advantage
+    value -= Math.min(free, limited) / tokenCount
+    if (free <= limited) gradient[i] = -free / tokenCount
+    if (free > limited) cut++
+    kl += k3(logprobs[i], batch.behaviourLogprobs[i])
+    ratios += r
+  }
+  const n = Math.max(1, batch.tokenCount)
+  return { value, gradient, metrics: { approx_kl: kl / n, clipfrac: cut / n, "ratio/mean": ratios / n } }
+}

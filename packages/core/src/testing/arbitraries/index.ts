@@ -1,0 +1,5 @@
+export { completion, type CompletionCase, type CompletionKind } from "./completion.ts"
+export { document, type DocumentCase } from "./document.ts"
+export { parsedGroup, policyVersion, reward, scoredGroup } from "./group.ts"
+export { continuationOf, problem, type ProblemCase } from "./problem.ts"
+export { byteTokens, type TokenTable, tokenTable } from "./tokenTable.ts"

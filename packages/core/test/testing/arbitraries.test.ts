@@ -1,0 +1,64 @@
+import { describe, expect, test } from "vitest"
+import * as fc from "fast-check"
+import { matchesPrefix } from "../../src/reward/index.ts"
+import { boxed, parse } from "../../src/prompt/Template.ts"
+import { utf8 } from "../../src/prompt/bytes.ts"
+import { arbitraries } from "../../src/testing/index.ts"
+
+describe("arbitraries", () => {
+  test("a token table can spell any bytes and has no token of zero bytes", () => {
+    fc.assert(
+      fc.property(arbitraries.tokenTable, (table) => {
+        expect(table.slice(0, 256)).toEqual(arbitraries.byteTokens)
+        expect(table.every((token) => token.length > 0)).toBe(true)
+      })
+    )
+  })
+
+  test("tables hold tokens that are no text: characters cut in two", () => {
+    const isText = (bytes: Uint8Array) => Buffer.from(Buffer.from(bytes).toString()).equals(bytes)
+    const tables = fc.sample(arbitraries.tokenTable, 100)
+    expect(tables.filter((table) => table.slice(256).some((token) => !isText(token))).length).toBeGreaterThan(10)
+  })
+
+  test("a document's tokens are in its table, and a problem's continuation is the rest of the document", () => {
+    fc.assert(
+      fc.property(arbitraries.problem, ({ table, problem: { document, anchor, continuation } }) => {
+        expect(document.tokens.every((token) => token >= 0 && token < table.length)).toBe(true)
+        const rest = Array.from(document.tokens.subarray(anchor), (token) => Array.from(table[token]))
+        expect(Array.from(continuation.bytes)).toEqual(rest.flat())
+        expect(continuation.boundaries.length).toBe(rest.length)
+        expect(continuation.boundaries.at(-1)).toBe(continuation.bytes.length)
+        expect(anchor).toBeGreaterThan(0)
+      })
+    )
+  })
+
+  test("near misses mostly miss, right completions mostly win", () => {
+    const continuation = { bytes: utf8(" the cat sat"), boundaries: [4, 8, 12] }
+    const wins = (kind: arbitraries.CompletionKind) => {
+      const cases = fc.sample(arbitraries.completion(boxed, continuation), 2000).filter((each) => each.kind === kind)
+      const won = cases.filter(({ bytes }) => {
+        const prediction = parse(boxed, bytes)
+        return prediction.outcome === "answered" && matchesPrefix(prediction.bytes, continuation)
+      })
+      return { cases: cases.length, share: won.length / cases.length }
+    }
+    expect(wins("right")).toMatchObject({ share: 1 })
+    expect(wins("near miss").share).toBeLessThan(0.1)
+    expect(wins("answer in the thought").share).toBe(0)
+    expect(wins("right").cases).toBeGreaterThan(200)
+  })
+
+  test("a group has one rollout per index, with one log-probability per token", () => {
+    fc.assert(
+      fc.property(arbitraries.parsedGroup(), ({ problem, rollouts }) => {
+        rollouts.forEach(({ rollout }, i) => {
+          expect(rollout.index).toBe(i)
+          expect(rollout.problem).toBe(problem)
+          expect(rollout.behaviourLogprobs.length).toBe(rollout.completion.tokens.length)
+        })
+      })
+    )
+  })
+})
