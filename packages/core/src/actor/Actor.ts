@@ -67,6 +67,18 @@ export const spawn = <P extends Protocol.Protocol, E, R>(
     return Object.assign(actor.ref, { failed: Deferred.await(death) })
   })
 
+/** A crashed message, as it was told to its caller; anything else with its own stack. */
+const describe = (reason: Cause.Reason<unknown>) =>
+  Cause.isFailReason(reason) && reason.error instanceof ActorCrashed
+    ? reason.error.cause
+    : Cause.pretty(Cause.fromReasons([reason]))
+
+/** Dies with the defects of a stopped actor's finalizers. That it was interrupted, or crashed, is known where it matters. */
+const defectsOnly = (cause: Cause.Cause<unknown>) => {
+  const defects = cause.reasons.filter(Cause.isDieReason)
+  return defects.length === 0 ? Effect.void : Effect.failCause(Cause.fromReasons<never>(defects))
+}
+
 /** An actor as its supervisor sees it, whatever its protocol. */
 export interface Supervised {
   readonly ref: { readonly name: string; readonly stats: Stats }
@@ -138,7 +150,7 @@ export const make = <P extends Protocol.Protocol, E, R>(
           counts.crashed++
           const crash = new ActorCrashed({ actor: name, request: during, cause: Cause.pretty(exit.cause) })
           Deferred.doneUnsafe(envelope.reply, Exit.fail(crash))
-          return yield* Effect.orDie(exit)
+          return yield* crash
         }
       }
     })
@@ -158,13 +170,16 @@ export const make = <P extends Protocol.Protocol, E, R>(
       while (true) {
         const exit = yield* Effect.exit(incarnation)
         if (Exit.isSuccess(exit)) return
-        // A stop came meanwhile. A crashed message has told its caller, but a broken finalizer has told nobody yet.
-        if (phase === "stopped") return during === "finalizers" ? yield* Effect.orDie(exit) : undefined
-        if (Deferred.doneUnsafe(ready, Exit.failCause(exit.cause))) return
+        if (phase === "stopped") return yield* defectsOnly(exit.cause)
+        if (!Deferred.isDoneUnsafe(ready)) {
+          // Nothing has been served yet, so this is a failure of `make`, with its type.
+          Deferred.doneUnsafe(ready, Exit.failCause(exit.cause as Cause.Cause<E>))
+          return
+        }
         const verdict = Restart.afterCrash(restart, crashes, yield* Clock.currentTimeMillis)
         crashes = verdict.crashes
         if (verdict._tag === "Spent") {
-          const cause = Cause.pretty(exit.cause)
+          const cause = exit.cause.reasons.map(describe).join("\n")
           return yield* new ActorFailed({ actor: name, crashes: crashes.length, during, cause })
         }
         phase = "backing off"
@@ -204,10 +219,7 @@ export const make = <P extends Protocol.Protocol, E, R>(
       }
       yield* Fiber.interrupt(fiber)
       const end = yield* Fiber.await(fiber)
-      // Being interrupted is how it should end; a finalizer that died is for the closer to know.
-      if (Exit.isFailure(end) && Cause.hasDies(end.cause)) {
-        yield* Effect.failCause(Cause.fromReasons<never>(end.cause.reasons.filter(Cause.isDieReason)))
-      }
+      if (Exit.isFailure(end)) yield* defectsOnly(end.cause)
     })
 
     const ref: ActorRef<P> = {
