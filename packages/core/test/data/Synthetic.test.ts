@@ -1,0 +1,199 @@
+import * as fc from "fast-check"
+import { describe, expect, it } from "vitest"
+import * as Synthetic from "../../src/data/Synthetic.ts"
+
+const { tokenizer } = Synthetic
+const splits = ["train", "validation", "test"] as const
+const at = fc.record({ seed: fc.maxSafeInteger(), split: fc.constantFrom(...splits), index: fc.nat(1e6) })
+
+describe("a generated document", () => {
+  it("reads like this", () => {
+    const { text } = Synthetic.document({ seed: 1, split: "train", index: 0 })
+    expect(text).toBe(
+      "Here the dial shows 0. The boat sails south. Eva steers the boat around, right, right, left. Now the boat sails " +
+        "east. Leo and Sam walk to the garden. Mia steers the boat right, around, around, around. Now the boat sails " +
+        "north. Tom turns the dial down 1. Now the dial shows 9. Ann and Mia walk to the tower. Tom steers the boat " +
+        "left, right. Now the boat sails north."
+    )
+  })
+
+  it("is a function of seed, split and index, and no two are equal", () => {
+    fc.assert(
+      fc.property(at, (at) => {
+        expect(Synthetic.document(at)).toEqual(Synthetic.document({ ...at }))
+      })
+    )
+    const texts = Array.from(
+      { length: 3000 },
+      (_, index) => Synthetic.document({ seed: 3, split: "train", index }).text
+    )
+    expect(new Set(texts).size).toBe(texts.length)
+  })
+
+  it("is encoded by its tokenizer to the tokens it was made of, and back to its bytes", () => {
+    fc.assert(
+      fc.property(at, (at) => {
+        const { text, tokens } = Synthetic.document(at)
+        expect(tokenizer.encode(text)).toEqual(tokens)
+        expect(tokenizer.bytesOf(tokens)).toEqual(new TextEncoder().encode(text))
+      })
+    )
+  })
+
+  it("has 50 to 160 tokens, 70 to 110 on average, four results, and a role for every token", () => {
+    let total = 0
+    for (let index = 0; index < 1000; index++) {
+      const { tokens, roles, computed } = Synthetic.document({ seed: 5, split: "train", index })
+      total += tokens.length
+      expect(tokens.length >= 50 && tokens.length <= 160).toBe(true)
+      expect(roles.length).toBe(tokens.length)
+      expect(roles.flatMap((role, i) => (role === "computed" ? [i] : []))).toEqual(computed.map((c) => c.position))
+      expect(computed.length).toBe(4)
+    }
+    expect(total / 1000 > 70 && total / 1000 < 110).toBe(true)
+  })
+
+  it("has results and thoughts that an interpreter of the plain text arrives at too", () => {
+    fc.assert(
+      fc.property(at, (at) => {
+        const { text, tokens, computed } = Synthetic.document(at)
+        expect(
+          computed.map(({ position, kind, moves, thought }) => ({
+            answer: tokenizer.text([tokens[position]]).trim(),
+            kind,
+            moves,
+            thought: tokenizer.text(thought).trim()
+          }))
+        ).toEqual(interpret(text))
+      })
+    )
+  })
+
+  it("shares no computation of three or more moves with another split, and has at least one", () => {
+    const seen = splits.map((split) => {
+      const chains = new Set<string>()
+      for (let index = 0; index < 1500; index++) {
+        const { computed } = Synthetic.document({ seed: 7, split, index })
+        const long = computed.filter(({ moves }) => moves >= 3)
+        expect(long.length).toBeGreaterThan(0)
+        for (const { kind, thought } of long) chains.add(`${kind} ${thought.join()}`)
+      }
+      return chains
+    })
+    for (const [i, chains] of seen.entries()) {
+      expect(chains.size).toBeGreaterThan(100)
+      for (const other of seen.slice(i + 1)) expect([...chains].filter((chain) => other.has(chain))).toEqual([])
+    }
+  })
+
+  it("asks for one to four moves about as often as the shares say", () => {
+    const counts = [0, 0, 0, 0]
+    for (let index = 0; index < 1000; index++) {
+      for (const { moves } of Synthetic.document({ seed: 9, split: "train", index }).computed) counts[moves - 1]++
+    }
+    // 0.35 .25 .2 .2, and the eighth of documents without a long computation get one.
+    const expected = [0.33, 0.235, 0.235, 0.2]
+    for (const [i, count] of counts.entries()) expect(Math.abs(count / 4000 - expected[i])).toBeLessThan(0.03)
+  })
+})
+
+describe("the worked examples of a document", () => {
+  it("without noise are its thoughts, and one empty thought at a token that is no result", () => {
+    fc.assert(
+      fc.property(at, (at) => {
+        const document = Synthetic.document(at)
+        const all = Synthetic.traces(document, { seed: at.seed, noise: 0 })
+        const worked = document.computed.map(({ position, thought, moves }) => ({
+          anchor: position,
+          thought,
+          moves,
+          answer: document.tokens[position]
+        }))
+        expect(all.slice(0, -1)).toEqual(worked)
+        const easy = all[all.length - 1]
+        expect([easy.thought.length, easy.moves, document.roles[easy.anchor]]).toEqual([0, 0, "fixed"])
+        expect(easy.answer).toBe(document.tokens[easy.anchor])
+      })
+    )
+  })
+
+  it("with noise have that share of thought tokens wrong and every answer right", () => {
+    let wrong = 0
+    let total = 0
+    for (let index = 0; index < 500; index++) {
+      const document = Synthetic.document({ seed: 11, split: "train", index })
+      const all = Synthetic.traces(document, { seed: 11, noise: 0.05 })
+      for (const [i, { thought }] of document.computed.entries()) {
+        expect(all[i].answer).toBe(document.tokens[document.computed[i].position])
+        expect(all[i].thought.length).toBe(thought.length)
+        total += thought.length
+        wrong += thought.reduce((count, token, j) => count + (token === all[i].thought[j] ? 0 : 1), 0)
+      }
+    }
+    expect(Math.abs(wrong / total - 0.05)).toBeLessThan(0.01)
+  })
+})
+
+describe("the tokenizer of the generated corpus", () => {
+  it("has stable ids", () => {
+    expect(Synthetic.specialTokens.map((token) => tokenizer.tokenId(token))).toEqual([0, 1, 2, 3, 4])
+    expect([tokenizer.vocabSize, tokenizer.bos, tokenizer.eos, ...tokenizer.prefix]).toEqual([94, 1, 2, 1])
+    // The same ids came out of Python's tokenizers 0.23.3 (add_special_tokens=False) for this text and file.
+    expect([...tokenizer.encode("Here the dial shows 4.<|think|> 4 up 2 is 6</think> 6<|end|>")]).toEqual([
+      52, 9, 27, 29, 21, 5, 3, 21, 30, 19, 12, 23, 4, 23, 2
+    ])
+  })
+
+  it("gives a word it does not have to the unknown token, character by character", () => {
+    expect([...tokenizer.encode(" zoo")]).toEqual([0, 0, 0, 0])
+  })
+})
+
+/** Reads the story as a person would: an independent interpreter over the plain text. */
+function interpret(text: string) {
+  const compass = ["north", "east", "south", "west"]
+  const canonical: Record<string, string> = { add: "up", take: "down" }
+  const state = new Map<string, string>()
+  const out: Array<{ answer: string; kind: string; moves: number; thought: string }> = []
+  let pending: { object: string; moves: Array<string>; thought: string } | undefined
+  for (const sentence of text.split(".").map((sentence) => sentence.trim())) {
+    const told = /^(\w+) the (dial|basket|boat) (?:shows|holds|sails) (\w+)$|^The (dial|basket|boat) \w+ (\w+)$/.exec(
+      sentence
+    )
+    const acted = /^\w+ (?:turns|fills|steers) the (dial|basket|boat) (.+)$/.exec(sentence)
+    if (acted) {
+      const moves = acted[2].split(", ")
+      let value = state.get(acted[1])!
+      let thought = value
+      for (const move of moves) {
+        const [word, by] = move.split(" ")
+        value = apply(acted[1], value, word, Number(by))
+        thought += ` ${canonical[word] ?? word}${by === undefined ? "" : ` ${by}`} is ${value}`
+      }
+      state.set(acted[1], value)
+      pending = { object: acted[1], moves, thought }
+    } else if (told) {
+      const object = told[2] ?? told[4]
+      const value = told[3] ?? told[5]
+      if (told[1] === "Now") {
+        expect(pending?.object).toBe(object)
+        expect(state.get(object)).toBe(value)
+        out.push({ answer: value, kind: object, moves: pending!.moves.length, thought: pending!.thought })
+      } else state.set(object, value)
+    }
+  }
+  return out
+
+  function apply(object: string, value: string, move: string, by: number): string {
+    if (object === "boat") {
+      const turn = { right: 1, around: 2, left: 3 }[move]!
+      return compass[(compass.indexOf(value) + turn) % 4]
+    }
+    const number = Number(value)
+    if (move === "up" || move === "add") return String(object === "dial" ? (number + by) % 10 : number + by)
+    if (move === "down" || move === "take") return String(object === "dial" ? (number - by + 10) % 10 : number - by)
+    if (move === "flip") return String(9 - number)
+    if (move === "triple") return String((3 * number) % 10)
+    return String(2 * number)
+  }
+}
