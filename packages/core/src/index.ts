@@ -1,2 +1,6 @@
 export * from "./actor/index.ts"
+export * as Evaluation from "./evaluation/index.ts"
+export * from "./prompt/index.ts"
+export * as Reward from "./reward/index.ts"
+export * from "./rl/index.ts"
 export * from "./tensor/index.ts"

@@ -52,8 +52,8 @@ export interface LossResult {
  *
  * @param logprobs [D, B, L] log-probability (nats) of each token of `batch.branches.tokens` under the current policy at
  *   the sampling temperature; read where the mask is 1 only
- * @param tokenCount N; give the whole batch's when `batch` is one micro-batch of it, so that the sum over micro-batches
- *   is the loss of the whole
+ * @param tokenCount N; give the whole batch's when `batch` is one micro-batch of it: value, gradient and metrics are
+ *   then shares that add up to those of the whole
  */
 export const reference = (
   loss: Loss,
@@ -79,6 +79,6 @@ export const reference = (
     kl += k3(logprobs[i], batch.behaviourLogprobs[i])
     ratios += r
   }
-  const n = Math.max(1, batch.tokenCount)
+  const n = Math.max(1, tokenCount)
   return { value, gradient, metrics: { approx_kl: kl / n, clipfrac: cut / n, "ratio/mean": ratios / n } }
 }

@@ -127,6 +127,10 @@ describe("the clipped loss", () => {
           return { batch, result: Loss.reference(loss, batch, logprobs, whole.batch.tokenCount) }
         })
         expect(parts.reduce((sum, { result }) => sum + result.value, 0)).toBeCloseTo(expected.value, 10)
+        for (const name of ["approx_kl", "clipfrac", "ratio/mean"] as const) {
+          const total = parts.reduce((sum, { result }) => sum + result.metrics[name], 0)
+          expect(total).toBeCloseTo(expected.metrics[name], 10)
+        }
         const gradients = parts.flatMap(({ batch, result }) => Array.from(completionsOnly(batch, result.gradient)))
         const wholeGradient = Array.from(completionsOnly(whole.batch, expected.gradient))
         expect(gradients.length).toBe(wholeGradient.length)

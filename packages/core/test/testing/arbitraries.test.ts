@@ -1,5 +1,6 @@
 import { describe, expect, test } from "vitest"
 import * as fc from "fast-check"
+import { continuation } from "../../src/data/NextToken.ts"
 import { matchesPrefix } from "../../src/reward/index.ts"
 import { boxed, parse } from "../../src/prompt/Template.ts"
 import { utf8 } from "../../src/prompt/bytes.ts"
@@ -34,13 +35,22 @@ describe("arbitraries", () => {
     )
   })
 
+  test("the continuation that the data room builds is the one of the definition", () => {
+    fc.assert(
+      fc.property(arbitraries.problem, ({ table, problem: { document, anchor, continuation: expected } }) => {
+        const rest = Array.from(document.tokens.subarray(anchor), (token) => table[token])
+        expect(continuation(rest)).toEqual(expected)
+      })
+    )
+  })
+
   test("near misses mostly miss, right completions mostly win", () => {
-    const continuation = { bytes: utf8(" the cat sat"), boundaries: [4, 8, 12] }
+    const truth = { bytes: utf8(" the cat sat"), boundaries: [4, 8, 12] }
     const wins = (kind: arbitraries.CompletionKind) => {
-      const cases = fc.sample(arbitraries.completion(boxed, continuation), 2000).filter((each) => each.kind === kind)
+      const cases = fc.sample(arbitraries.completion(boxed, truth), 2000).filter((each) => each.kind === kind)
       const won = cases.filter(({ bytes }) => {
         const prediction = parse(boxed, bytes)
-        return prediction.outcome === "answered" && matchesPrefix(prediction.bytes, continuation)
+        return prediction.outcome === "answered" && matchesPrefix(prediction.bytes, truth)
       })
       return { cases: cases.length, share: won.length / cases.length }
     }

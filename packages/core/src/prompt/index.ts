@@ -1,0 +1,2 @@
+export * as Prediction from "./Prediction.ts"
+export * as Template from "./Template.ts"

@@ -1,0 +1,7 @@
+export * as Advantage from "./advantage.ts"
+export * as Batch from "./Batch.ts"
+export * as DynamicSampling from "./dynamicSampling.ts"
+export * as Group from "./Group.ts"
+export * as Importance from "./importance.ts"
+export * as Loss from "./loss.ts"
+export * as Rollout from "./Rollout.ts"
