@@ -1,0 +1,126 @@
+import { cpSync, existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs"
+import { join } from "node:path"
+import { Effect, Result } from "effect"
+import { describe, expect, it } from "vitest"
+import { loadModel, saveModel } from "../../src/model/ModelDirectory.ts"
+import type { StoredModel } from "../../src/model/ModelDirectory.ts"
+import { presetConfig } from "../../src/model/presets.ts"
+import { writeSafetensors } from "../../src/model/safetensors.ts"
+import { initialWeights, weightsHash } from "../../src/model/weights.ts"
+import { shared } from "../data/shared.ts"
+import { temporaryDirectory, withFullDisk } from "../temporary.ts"
+
+const root = temporaryDirectory()
+let made = 0
+const fresh = () => join(root, `${made++}`, "model")
+
+const config = Result.getOrThrow(
+  presetConfig("nano", { vocabSize: 12, bos: { _tag: "one", id: 1 }, eos: { _tag: "several", ids: [2, 3] } })
+)
+const model: StoredModel = {
+  config,
+  weights: initialWeights(config, 3),
+  tokenizerFiles: { "tokenizer.json": Buffer.from("{}"), "chat_template.jinja": Buffer.from([0xff, 0x00]) }
+}
+
+const save = (directory: string, stored = model) => Effect.runPromise(Effect.result(saveModel(directory, stored)))
+const load = (directory: string) => Effect.runPromise(Effect.result(loadModel(directory)))
+const lineOf = <A>(result: Result.Result<A, Error>): string => Result.getOrThrow(Result.flip(result)).message
+
+describe("a model directory", () => {
+  it("is read back as it was saved, tokenizer files byte for byte", async () => {
+    const directory = fresh()
+    expect(Result.isSuccess(await save(directory))).toBe(true)
+    const back = Result.getOrThrow(await load(directory))
+    expect(back.config).toEqual(config)
+    expect(weightsHash(back.weights)).toBe(weightsHash(model.weights))
+    expect(Object.entries(back.tokenizerFiles).map(([name, bytes]) => [name, [...bytes]])).toEqual([
+      ["tokenizer.json", [0x7b, 0x7d]],
+      ["chat_template.jinja", [0xff, 0x00]]
+    ])
+    expect(readdirSync(directory).toSorted()).toEqual([
+      "chat_template.jinja",
+      "config.json",
+      "generation_config.json",
+      "model.safetensors",
+      "tokenizer.json"
+    ])
+    expect(JSON.parse(readFileSync(join(directory, "generation_config.json"), "utf8"))).toMatchObject({
+      eos_token_id: [2, 3]
+    })
+  })
+
+  it("reads a sharded model like a whole one", async () => {
+    const directory = fresh()
+    await save(directory)
+    const names = Object.keys(model.weights)
+    const shardOf = (name: string) => (names.indexOf(name) % 2 === 0 ? "a.safetensors" : "b.safetensors")
+    for (const shard of ["a.safetensors", "b.safetensors"]) {
+      const part = Object.fromEntries(Object.entries(model.weights).filter(([name]) => shardOf(name) === shard))
+      await Effect.runPromise(writeSafetensors(join(directory, shard), part))
+    }
+    const sharded = fresh()
+    mkdirSync(sharded, { recursive: true })
+    for (const file of ["config.json", "a.safetensors", "b.safetensors"])
+      cpSync(join(directory, file), join(sharded, file))
+    const map = Object.fromEntries(names.map((name) => [name, shardOf(name)]))
+    writeFileSync(join(sharded, "model.safetensors.index.json"), JSON.stringify({ weight_map: map }))
+    expect(weightsHash(Result.getOrThrow(await load(sharded)).weights)).toBe(weightsHash(model.weights))
+  })
+
+  it("is never overwritten", async () => {
+    const directory = fresh()
+    mkdirSync(directory, { recursive: true })
+    writeFileSync(join(directory, "precious"), "x")
+    expect(lineOf(await save(directory))).toBe(`${directory}: already exists and is not empty; nothing was overwritten`)
+    expect(readdirSync(directory)).toEqual(["precious"])
+  })
+
+  it("is whole or not there, whichever write finds the disk full", async () => {
+    for (let writes = 0; ; writes++) {
+      const directory = fresh()
+      const result = await withFullDisk(writes, () => save(directory))
+      if (Result.isSuccess(result)) {
+        expect(writes).toBeGreaterThan(20) // one a tensor and more
+        break
+      }
+      expect(result.failure.message).toMatch(/model\/[a-z_.]+: the disk is full; nothing was written$/)
+      expect(existsSync(directory)).toBe(false)
+      expect(readdirSync(join(directory, ".."))).toEqual([])
+    }
+  })
+
+  it("is not made of weights that do not fit the config", async () => {
+    const directory = fresh()
+    expect(lineOf(await save(directory, { ...model, weights: {} }))).toBe(
+      "weights: tensor model.embed_tokens.weight is missing"
+    )
+    expect(existsSync(directory)).toBe(false)
+  })
+
+  it("answers what is missing or wrong with one line", async () => {
+    const directory = fresh()
+    const config = join(directory, "config.json")
+    expect(lineOf(await load(directory))).toBe(`${config}: no such file or directory`)
+    await save(directory)
+    const json = JSON.parse(readFileSync(config, "utf8"))
+    writeFileSync(config, "{")
+    expect(lineOf(await load(directory))).toBe(`${config}: is not JSON`)
+    writeFileSync(config, JSON.stringify({ ...json, model_type: "mamba" }))
+    expect(lineOf(await load(directory))).toBe(`${config}: model_type "mamba" is not supported, only "llama" is`)
+    writeFileSync(config, JSON.stringify({ ...json, vocab_size: 13 }))
+    expect(lineOf(await load(directory))).toMatch(/model\.safetensors: the vocabulary does not fit the embedding: /)
+  })
+
+  const stories = shared("models/stories15M")
+  it.skipIf(stories.missing)("reads real fp16 weights", async () => {
+    const { config, weights, tokenizerFiles } = Result.getOrThrow(await load(stories.path))
+    expect(weights["model.embed_tokens.weight"].shape).toEqual([config.vocabSize, config.hiddenSize])
+    expect(Object.keys(tokenizerFiles)).toEqual(["tokenizer.json", "tokenizer_config.json"])
+    for (const { data } of Object.values(weights)) expect(data.every(Number.isFinite)).toBe(true)
+    // torch: load_file(...)["model.norm.weight"].float()[:3], and the sum of squares of the embedding in float64
+    expect([...weights["model.norm.weight"].data.subarray(0, 3)]).toEqual([7.67578125, 7.1875, 9.2734375])
+    const squares = weights["model.embed_tokens.weight"].data.reduce((sum, x) => sum + x * x, 0)
+    expect(Math.abs(squares / 14814.676029305287 - 1)).toBeLessThan(1e-9)
+  })
+})
