@@ -1,6 +1,8 @@
 export * from "./actor/index.ts"
+export * from "./data/index.ts"
 export * as Evaluation from "./evaluation/index.ts"
 export * from "./prompt/index.ts"
+export * from "./random/index.ts"
 export * as Reward from "./reward/index.ts"
 export * from "./rl/index.ts"
 export * from "./tensor/index.ts"

@@ -1,4 +1,4 @@
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs"
+import { existsSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import * as Effect from "effect/Effect"
@@ -43,6 +43,19 @@ describe("a .jsonl corpus", () => {
     const long = "x".repeat(700_000)
     const path = file("jsonl", `\ufeff{"t":"a"}\r\n\n{"t":"${long}"}\n{"t":"c"}`)
     expect(await texts(Corpus.jsonl(path, { field: "t" }))).toEqual(["a", long, "c"])
+  })
+
+  it("closes its file when the reader has had enough", async () => {
+    const path = file("jsonl", '{"t":"a"}\n'.repeat(200_000))
+    const openFiles = () => readdirSync("/proc/self/fd").length
+    if (!existsSync("/proc/self/fd")) return process.stderr.write("not checked: no /proc/self/fd on this machine\n")
+    const before = openFiles()
+    for (let i = 0; i < 20; i++) {
+      const few = Corpus.documents(Corpus.jsonl(path, { field: "t" })).pipe(Stream.take(3))
+      expect((await Effect.runPromise(Stream.runCollect(few))).length).toBe(3)
+    }
+    await new Promise((resolve) => setTimeout(resolve, 50))
+    expect(openFiles() - before).toBeLessThan(5)
   })
 
   it("that is wrong says where, what, and what would be right", async () => {

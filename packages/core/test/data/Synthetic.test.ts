@@ -69,6 +69,21 @@ describe("a generated document", () => {
     )
   })
 
+  it("has fixed tokens that follow from the three before them, except the object that has just been changed", () => {
+    const next = new Map<string, string>()
+    for (let index = 0; index < 2000; index++) {
+      const { tokens, roles } = Synthetic.document({ seed: 13, split: "train", index })
+      const words = Array.from(tokens, (token) => tokenizer.text([token]))
+      for (const [i, word] of words.entries()) {
+        const before = words.slice(Math.max(0, i - 3), i).join("")
+        if (roles[i] !== "fixed" || before.endsWith(" Now the")) continue
+        expect(next.get(before) ?? word).toBe(word)
+        next.set(before, word)
+      }
+    }
+    expect(next.size).toBeGreaterThan(100)
+  })
+
   it("shares no computation of three or more moves with another split, and has at least one", () => {
     const seen = splits.map((split) => {
       const chains = new Set<string>()

@@ -1,0 +1,7 @@
+export * as Corpus from "./Corpus.ts"
+export * as Difficulty from "./Difficulty.ts"
+export type { Document } from "./Document.ts"
+export * as NextToken from "./NextToken.ts"
+export * as Problems from "./Problems.ts"
+export * as Synthetic from "./Synthetic.ts"
+export * as Tokenizer from "./Tokenizer.ts"

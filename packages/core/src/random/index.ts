@@ -1,0 +1,2 @@
+export * as draw from "./draw.ts"
+export * as Philox from "./Philox.ts"
