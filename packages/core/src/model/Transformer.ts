@@ -5,7 +5,7 @@ import type { ModelConfig } from "./ModelConfig.ts"
 import { rotation, type Rotation } from "./rotation.ts"
 
 /** Weights by their Hugging Face names. */
-export type Weights<A> = Readonly<Record<string, A>>
+export type WeightsOf<A> = Readonly<Record<string, A>>
 
 /**
  * Rollouts hung on a document. A branch sees the trunk's positions before its anchor and itself; its first token stands
@@ -45,7 +45,7 @@ export interface Encoded {
  */
 export const encode = (
   config: ModelConfig,
-  weights: Weights<Tensor>,
+  weights: WeightsOf<Tensor>,
   tokens: Tensor,
   branches: ReadonlyArray<Branches>
 ): Encoded => {
@@ -100,16 +100,17 @@ export const encode = (
 }
 
 /** Rows of token ids [n] -> [n,d]. */
-export const embed = (weights: Weights<Tensor>, ids: Tensor): Tensor => weights["model.embed_tokens.weight"].gather(ids)
+export const embed = (weights: WeightsOf<Tensor>, ids: Tensor): Tensor =>
+  weights["model.embed_tokens.weight"].gather(ids)
 
 /** The vocabulary projection [V,d]. */
-export const projection = (config: ModelConfig, weights: Weights<Tensor>): Tensor =>
+export const projection = (config: ModelConfig, weights: WeightsOf<Tensor>): Tensor =>
   config.tieWordEmbeddings ? weights["model.embed_tokens.weight"] : weights["lm_head.weight"]
 
 /** All layers and the last norm over rows [n,d], each row rotated by its own position. */
 export const layers = (
   config: ModelConfig,
-  weights: Weights<Tensor>,
+  weights: WeightsOf<Tensor>,
   rows: Tensor,
   at: Rotation,
   attend: Attend

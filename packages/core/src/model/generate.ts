@@ -4,7 +4,7 @@ import { attention, constant, iota } from "../tensor/operations.ts"
 import type { Tensor } from "../tensor/Tensor.ts"
 import type { ModelConfig } from "./ModelConfig.ts"
 import { rotation } from "./rotation.ts"
-import type { LayerCache, Weights } from "./Transformer.ts"
+import type { LayerCache, WeightsOf } from "./Transformer.ts"
 import { embed, encode, layers, projection, rowsAgain, visibleTrunk } from "./Transformer.ts"
 
 /** How tokens are chosen. Greedy takes the most probable one; its log-probabilities are those at temperature 1. */
@@ -21,7 +21,7 @@ export interface GenerateSettings {
 }
 
 export interface GenerateInputs {
-  readonly weights: Weights<Tensor>
+  readonly weights: WeightsOf<Tensor>
   /** i32 [D,T] */
   readonly trunk: Tensor
   /** i32 [D,K] */
@@ -93,7 +93,7 @@ export const generate = (config: ModelConfig, settings: GenerateSettings, inputs
 }
 
 interface DecodeInputs {
-  readonly weights: Weights<Tensor>
+  readonly weights: WeightsOf<Tensor>
   /** per layer [D,Hk,T,dh] */
   readonly trunkCache: ReadonlyArray<LayerCache>
   /** per layer [D,Hk,B,C,dh] */
@@ -142,7 +142,7 @@ interface Drawn {
 const draw = (
   config: ModelConfig,
   { sampling }: GenerateSettings,
-  weights: Weights<Tensor>,
+  weights: WeightsOf<Tensor>,
   hidden: Tensor,
   uniforms: Tensor
 ): Drawn => {

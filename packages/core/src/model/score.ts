@@ -1,6 +1,6 @@
 import type { Tensor } from "../tensor/Tensor.ts"
 import type { ModelConfig } from "./ModelConfig.ts"
-import type { Weights } from "./Transformer.ts"
+import type { WeightsOf } from "./Transformer.ts"
 import { encode, projection } from "./Transformer.ts"
 
 /** k of the top-k entropies: the method's 16, or the whole of a smaller vocabulary. */
@@ -19,7 +19,7 @@ export interface Scores {
 }
 
 /** All that a plain reading of documents tells: one trunk pass, no branches. */
-export const score = (config: ModelConfig, weights: Weights<Tensor>, tokens: Tensor): Scores => {
+export const score = (config: ModelConfig, weights: WeightsOf<Tensor>, tokens: Tensor): Scores => {
   const [documents, length] = tokens.shape
   const hidden = encode(config, weights, tokens, []).trunk.reshape([documents * length, config.hiddenSize])
   const logits = hidden.matmul(projection(config, weights), { transposeB: true })

@@ -1,13 +1,13 @@
 import { selectedLogProb } from "../tensor/operations.ts"
 import type { Tensor } from "../tensor/Tensor.ts"
 import type { ModelConfig } from "./ModelConfig.ts"
-import type { Branches, Encoded, Weights } from "./Transformer.ts"
+import type { Branches, Encoded, WeightsOf } from "./Transformer.ts"
 import { projection } from "./Transformer.ts"
 
 /** Log-probability (nats) of each trunk token but the first, given those before it: f32 [D,T-1]. */
 export const trunkLogprobs = (
   config: ModelConfig,
-  weights: Weights<Tensor>,
+  weights: WeightsOf<Tensor>,
   encoded: Encoded,
   tokens: Tensor
 ): Tensor => {
@@ -23,7 +23,7 @@ export const trunkLogprobs = (
  */
 export const branchLogprobs = (
   config: ModelConfig,
-  weights: Weights<Tensor>,
+  weights: WeightsOf<Tensor>,
   encoded: Encoded,
   { tokens }: Branches,
   given: number,

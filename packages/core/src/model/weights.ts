@@ -2,7 +2,7 @@ import { createHash } from "node:crypto"
 import { Result, Schema } from "effect"
 import { normals } from "../random/draw.ts"
 import { sizeOf } from "../tensor/HostTensor.ts"
-import type { HostF32, HostTensor, Shape } from "../tensor/HostTensor.ts"
+import type { HostF32, HostTensor, Shape, TensorType } from "../tensor/HostTensor.ts"
 import type { ModelConfig } from "./ModelConfig.ts"
 
 /** A model's parameters in f32 on the host, by their Hugging Face names; projections are [out, in]. */
@@ -41,6 +41,10 @@ export const weightShapes = (config: ModelConfig): ReadonlyMap<string, Shape> =>
   if (!config.tieWordEmbeddings) shapes.set(outputHead, [vocabSize, d])
   return shapes
 }
+
+/** The type of every parameter, for programs that take them. */
+export const weightTypes = (config: ModelConfig): Readonly<Record<string, TensorType>> =>
+  Object.fromEntries([...weightShapes(config)].map(([name, shape]) => [name, { dtype: "f32", shape }]))
 
 export const parameterCount = (config: ModelConfig): number =>
   [...weightShapes(config).values()].reduce((total, shape) => total + sizeOf(shape), 0)

@@ -1,11 +1,12 @@
 import { Effect, Option } from "effect"
 import type { Scope } from "effect"
 import type { ModelConfig } from "../model/ModelConfig.ts"
-import type { Weights } from "../model/Transformer.ts"
+import type { Weights } from "../model/weights.ts"
+import type { WeightsOf } from "../model/Transformer.ts"
 import type { BackendError, Buffer, CompileError, ExecutionError, Value } from "../tensor/Backend.ts"
 import { Backend } from "../tensor/Backend.ts"
 import { compile } from "../tensor/Executable.ts"
-import type { HostF32, HostTensor, Shape, TensorType } from "../tensor/HostTensor.ts"
+import type { HostF32, Shape, TensorType } from "../tensor/HostTensor.ts"
 import { HostTensor as Host, sizeOf } from "../tensor/HostTensor.ts"
 import type { ProgramCache } from "../tensor/ProgramCache.ts"
 import type { Tensor } from "../tensor/Tensor.ts"
@@ -23,7 +24,7 @@ import type { OptimizerSettings } from "./settings.ts"
 /** Moments of the optimizer by `<weight>.m`, `.v`, `.momentum`, and the updates made: with the weights, all of its state. */
 export interface LearnerState {
   readonly updates: number
-  readonly moments: Weights<HostF32>
+  readonly moments: Weights
 }
 
 /** The state of an optimizer that has made no update. */
@@ -51,17 +52,17 @@ export type LearnerError = CompileError | ExecutionError | BackendError
 export interface Learner {
   readonly config: ModelConfig
   /** Live: they change with every update. */
-  readonly weights: Weights<Buffer>
+  readonly weights: WeightsOf<Buffer>
   readonly update: (batches: ReadonlyArray<MicroBatch>) => Effect.Effect<UpdateMetrics, LearnerError>
   /** A copy of the weights as they are. */
-  readonly snapshot: Effect.Effect<Weights<HostTensor>, BackendError>
+  readonly snapshot: Effect.Effect<Weights, BackendError>
   /** A copy of the optimizer's state. */
   readonly state: Effect.Effect<LearnerState>
 }
 
 export interface LearnerOptions {
   readonly config: ModelConfig
-  readonly weights: Weights<HostTensor>
+  readonly weights: Weights
   readonly optimizer: OptimizerSettings
   readonly state: LearnerState
   readonly programs: ProgramCache
@@ -73,7 +74,7 @@ export const makeLearner = (options: LearnerOptions): Effect.Effect<Learner, Bac
     const { rule } = optimizer
     const backend = yield* Backend
     const names = Object.keys(options.weights).toSorted()
-    const types: Weights<TensorType> = Object.fromEntries(names.map((name) => [name, typeOf(options.weights[name])]))
+    const types: WeightsOf<TensorType> = Object.fromEntries(names.map((name) => [name, typeOf(options.weights[name])]))
     const weights: Record<string, Buffer> = {}
     for (const name of names) weights[name] = yield* backend.upload(options.weights[name])
     const moments = new Map(Object.entries(options.state.moments).map(([name, { data }]) => [name, data.slice()]))
@@ -170,7 +171,7 @@ export const makeLearner = (options: LearnerOptions): Effect.Effect<Learner, Bac
     })
 
     const copy = (name: string) =>
-      Effect.map(elements(weights[name]), (data): [string, HostTensor] => [
+      Effect.map(elements(weights[name]), (data): [string, HostF32] => [
         name,
         Host.f32(types[name].shape, data.slice())
       ])
@@ -179,7 +180,7 @@ export const makeLearner = (options: LearnerOptions): Effect.Effect<Learner, Bac
       config,
       weights,
       update: (batches) => Effect.provideService(update(batches), Backend, backend),
-      snapshot: Effect.map(Effect.forEach(names, copy), Object.fromEntries<HostTensor>),
+      snapshot: Effect.map(Effect.forEach(names, copy), Object.fromEntries<HostF32>),
       state: Effect.sync(() => ({
         updates,
         moments: Object.fromEntries([...moments].map(([name, data]) => [name, Host.f32([data.length], data.slice())]))

@@ -1,7 +1,7 @@
 import type { Effect } from "effect"
 import { gradients } from "../autodiff/grad.ts"
 import type { ModelConfig } from "../model/ModelConfig.ts"
-import type { Weights } from "../model/Transformer.ts"
+import type { WeightsOf } from "../model/Transformer.ts"
 import type { Objective } from "../rl/objective.ts"
 import type { Backend, CompileError } from "../tensor/Backend.ts"
 import type { Executable } from "../tensor/Executable.ts"
@@ -21,7 +21,7 @@ export interface MicroBatch {
 type Named<A> = Readonly<Record<string, A>>
 
 export interface GradientInputs<A> {
-  readonly weights: Weights<A>
+  readonly weights: WeightsOf<A>
   readonly data: Named<A>
 }
 
@@ -29,13 +29,13 @@ export interface GradientOutputs<A> {
   readonly loss: A
   readonly sums: Named<A>
   readonly maxima: Named<A>
-  readonly gradients: Weights<A>
+  readonly gradients: WeightsOf<A>
 }
 
 /** The objective with its gradient in every weight; gradients stay on the backend, numbers come back. */
 export const gradientProgram = (
   config: ModelConfig,
-  weights: Weights<TensorType>,
+  weights: WeightsOf<TensorType>,
   { key, objective, data }: MicroBatch,
   programs: ProgramCache
 ): Effect.Effect<Executable<GradientInputs<TensorType>, GradientOutputs<Tensor>>, CompileError, Backend> => {

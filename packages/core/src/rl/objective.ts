@@ -4,7 +4,7 @@
  */
 import type { ModelConfig } from "../model/ModelConfig.ts"
 import { branchLogprobs, trunkLogprobs } from "../model/tokenLogprobs.ts"
-import type { Weights } from "../model/Transformer.ts"
+import type { WeightsOf } from "../model/Transformer.ts"
 import { encode } from "../model/Transformer.ts"
 import type { Tensor } from "../tensor/Tensor.ts"
 import { clippedLoss } from "./clippedLoss.ts"
@@ -20,7 +20,7 @@ export interface Minimised {
   readonly maxima: Readonly<Record<string, Tensor>>
 }
 
-export type Objective = (config: ModelConfig, weights: Weights<Tensor>, data: Data) => Minimised
+export type Objective = (config: ModelConfig, weights: WeightsOf<Tensor>, data: Data) => Minimised
 
 /**
  * Next-token prediction: -Σ weight · log p. Data: `trunk` i32 [D,T], `trunkWeights` f32 [D,T] (the weight of each token

@@ -1,0 +1,146 @@
+import { Effect, Schema } from "effect"
+import type { ActorRef } from "../actor/index.ts"
+import * as Protocol from "../actor/Protocol.ts"
+import type { MicroBatch } from "../optim/gradientProgram.ts"
+import { makeLearner } from "../optim/Learner.ts"
+import { constant } from "../optim/schedule.ts"
+import type { Schedule } from "../optim/schedule.ts"
+import type { OptimizerSettings as LearnerSettings, Rule } from "../optim/settings.ts"
+import { adamwRule } from "../optim/settings.ts"
+import type { Advantage } from "../rl/advantage.ts"
+import { assign, grpo } from "../rl/advantage.ts"
+import type { Batch } from "../rl/Batch.ts"
+import { bucket, pack } from "../rl/Batch.ts"
+import type { AdvantagedGroup, Group as GroupType } from "../rl/Group.ts"
+import type { Loss } from "../rl/loss.ts"
+import { clipped } from "../rl/loss.ts"
+import { policy as policyObjective } from "../rl/objective.ts"
+import { BackendError, CompileError, ExecutionError } from "../tensor/Backend.ts"
+import { HostTensor } from "../tensor/HostTensor.ts"
+import { makeProgramCache } from "../tensor/ProgramCache.ts"
+import { Group, Numbers, Policy } from "./messages.ts"
+import { trunkMultiple } from "./packRequest.ts"
+import type { PolicyStoreProtocol } from "./PolicyStore.ts"
+import type { RunContext } from "./RunContext.ts"
+
+/** Groups in, the next policy out. */
+export const OptimizerProtocol = Protocol.make(
+  Protocol.message("Update", {
+    payload: { groups: Schema.Array(Group) },
+    success: Schema.Struct({ policy: Policy, metrics: Numbers }),
+    error: Schema.Union([CompileError, ExecutionError, BackendError])
+  })
+)
+export type OptimizerProtocol = typeof OptimizerProtocol
+
+export interface OptimizerSettings {
+  readonly advantage: Advantage
+  readonly loss: Loss
+  readonly rule: Rule
+  readonly schedule: Schedule
+  /** Largest global gradient norm */
+  readonly maxNorm: number
+  /** Documents that go through the model at a time; gradients of all add up. */
+  readonly documentsPerMicroBatch: number
+}
+
+/** Settings as a user writes them: `learningRate` alone is AdamW at a constant rate. */
+export type OptimizerOptions = Partial<OptimizerSettings> & { readonly learningRate?: number }
+
+/** Stands apart from `Stage`: an optimizer also needs the store that it publishes to and goes on from. */
+export interface OptimizerStage {
+  readonly protocol: OptimizerProtocol
+  readonly settings: OptimizerSettings
+  readonly make: (context: RunContext, store: ActorRef<PolicyStoreProtocol>) => ReturnType<typeof makeHandlers>
+}
+
+/** Defaults: the paper's GRPO and learning rate 1e-6, clip-higher, gradient norm at most 1. */
+export const make = ({ learningRate = 1e-6, ...given }: OptimizerOptions = {}): OptimizerStage => {
+  const settings: OptimizerSettings = {
+    advantage: grpo,
+    loss: clipped({ low: 0.2, high: 0.28 }),
+    rule: adamwRule({ learningRate, beta2: 0.95 }),
+    schedule: constant(1),
+    maxNorm: 1,
+    documentsPerMicroBatch: 2,
+    ...given
+  }
+  return {
+    protocol: OptimizerProtocol,
+    settings,
+    make: (context, store) => makeHandlers(context, settings, store)
+  }
+}
+
+const makeHandlers = Effect.fnUntraced(function* (
+  context: RunContext,
+  settings: OptimizerSettings,
+  store: ActorRef<PolicyStoreProtocol>
+) {
+  const { policy: start, optimizer: state } = yield* store.ask("Latest")
+  const programs = yield* makeProgramCache
+  const { rule, schedule, maxNorm } = settings
+  const optimizer: LearnerSettings = { rule, schedule, maxNorm }
+  const learner = yield* makeLearner({ config: context.config, weights: start.weights, optimizer, state, programs })
+  let current = start
+
+  const update = Effect.fnUntraced(function* (groups: ReadonlyArray<GroupType>) {
+    const advantaged = groups.map((group) => assign(settings.advantage, group))
+    const batches = microBatches(context, settings, advantaged)
+    if (batches.length === 0) return { policy: current, metrics: { "update/skipped": 1 } }
+    const { objective, skipped, ...metrics } = yield* learner.update(batches)
+    const weights = yield* learner.snapshot
+    // The store outlives this actor: if it cannot be reached the run is over, so its failures are defects here.
+    current = yield* Effect.orDie(store.ask("Publish", { weights, optimizer: yield* learner.state }))
+    return { policy: current, metrics: { ...metrics, ...objective, "update/skipped": skipped } }
+  })
+
+  return { Update: ({ groups }: { readonly groups: ReadonlyArray<GroupType> }) => update(groups) }
+})
+
+/**
+ * The batch cut by documents. Groups whose advantages are all zero have no gradient and are left out; their tokens still
+ * count in the mean.
+ */
+export const microBatches = (
+  { frame }: Pick<RunContext, "frame">,
+  { loss, documentsPerMicroBatch }: Pick<OptimizerSettings, "loss" | "documentsPerMicroBatch">,
+  groups: ReadonlyArray<AdvantagedGroup>
+): ReadonlyArray<MicroBatch> => {
+  const tokenCount = groups
+    .flatMap(({ rollouts }) => rollouts)
+    .reduce((sum, { rollout }) => sum + rollout.completion.tokens.length, 0)
+  const moving = groups.filter(({ rollouts }) => rollouts.some(({ advantage }) => advantage !== 0))
+  const documents = [...Map.groupBy(moving, ({ problem }) => problem.document.id).values()]
+  const cuts = Array.from({ length: Math.ceil(documents.length / documentsPerMicroBatch) }, (_, i) =>
+    documents.slice(i * documentsPerMicroBatch, (i + 1) * documentsPerMicroBatch)
+  )
+  return cuts.map((cut) => {
+    const own = cut.flat()
+    const size = own[0].rollouts.length + own[0].excluded
+    const most = Math.max(...cut.map((ofDocument) => ofDocument.length))
+    const branches = size * 2 ** Math.ceil(Math.log2(most))
+    const longest = frame.head.length + Math.max(...own.map(({ problem }) => problem.anchor))
+    const padding = { documents: documentsPerMicroBatch, branches, trunkLength: bucket(longest, trunkMultiple) }
+    return policyMicroBatch(loss, own[0].rollouts[0].rollout.temperature, pack(frame, own, padding), tokenCount)
+  })
+}
+
+const policyMicroBatch = (loss: Loss, temperature: number, batch: Batch, tokenCount: number): MicroBatch => {
+  const { trunk, branches } = batch
+  const { documents, branches: count, length, tailLength } = branches
+  const perToken = [documents, count, length]
+  return {
+    key: `policy ${JSON.stringify(loss)} tail ${tailLength} temperature ${temperature}`,
+    objective: policyObjective(loss, tailLength, temperature),
+    data: {
+      trunk: HostTensor.i32([documents, trunk.length], trunk.tokens),
+      branches: HostTensor.i32(perToken, branches.tokens),
+      anchors: HostTensor.i32([documents, count], branches.anchors),
+      mask: HostTensor.f32(perToken, branches.mask),
+      behaviourLogprobs: HostTensor.f32(perToken, batch.behaviourLogprobs),
+      advantages: HostTensor.f32([documents, count], batch.advantages),
+      tokenCount: HostTensor.f32([], [tokenCount])
+    }
+  }
+}

@@ -1,0 +1,33 @@
+import { Effect, Schema } from "effect"
+import * as Protocol from "../actor/Protocol.ts"
+import type { Reward } from "../reward/Reward.ts"
+import { judge } from "../reward/Reward.ts"
+import { parseAll, type RolloutGroup as RolloutGroupType } from "../rl/Group.ts"
+import { Group, RolloutGroup } from "./messages.ts"
+import type { Stage } from "./Stage.ts"
+
+/** Groups in, groups with predictions and verdicts out. */
+export const VerifierProtocol = Protocol.make(
+  Protocol.message("Verify", {
+    payload: { groups: Schema.Array(RolloutGroup) },
+    success: Schema.Array(Group)
+  })
+)
+export type VerifierProtocol = typeof VerifierProtocol
+
+export interface VerifierSettings {
+  readonly reward: string
+}
+
+export type VerifierStage = Stage<VerifierProtocol, VerifierSettings>
+
+/** Reads every completion under the run's template and lets the reward judge the group. */
+export const make = (reward: Reward): VerifierStage => ({
+  protocol: VerifierProtocol,
+  settings: { reward: reward.name },
+  make: ({ template }) =>
+    Effect.succeed({
+      Verify: ({ groups }: { readonly groups: ReadonlyArray<RolloutGroupType> }) =>
+        Effect.forEach(groups, (group) => judge(reward, parseAll(template, group)))
+    })
+})

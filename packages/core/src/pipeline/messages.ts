@@ -1,0 +1,93 @@
+/** What actors of a pipeline hand each other, as schemas. In process the values go by reference, unencoded. */
+import { Schema } from "effect"
+import type { Problem as ProblemType } from "../data/NextToken.ts"
+import type { Weights } from "../model/weights.ts"
+import type { LearnerState } from "../optim/Learner.ts"
+import { outcomes } from "../prompt/Prediction.ts"
+import type { Prediction as PredictionType } from "../prompt/Prediction.ts"
+import type { Verdict as VerdictType } from "../reward/Verdict.ts"
+import type { BehaviourLogprobs } from "../rl/Rollout.ts"
+import { PolicyVersion } from "../rl/Rollout.ts"
+import type { HostF32 } from "../tensor/HostTensor.ts"
+
+const bytes = Schema.instanceOf(Uint8Array)
+const int32s = Schema.instanceOf(Int32Array)
+
+const isF32 = (value: unknown): value is HostF32 =>
+  typeof value === "object" && value !== null && "data" in value && value.data instanceof Float32Array
+
+const isWeights = (value: unknown): value is Weights =>
+  typeof value === "object" && value !== null && Object.values(value).every(isF32)
+
+export const WeightsSchema = Schema.declare(isWeights)
+
+/** Weights under their content hash; `updates` says how many made them. */
+export const Policy = Schema.Struct({ version: PolicyVersion, updates: Schema.Int, weights: WeightsSchema })
+export type Policy = typeof Policy.Type
+
+export const LearnerStateSchema: Schema.Codec<LearnerState> = Schema.Struct({
+  updates: Schema.Int,
+  moments: WeightsSchema
+})
+
+export const Problem: Schema.Codec<ProblemType> = Schema.Struct({
+  id: Schema.String,
+  document: Schema.Struct({ id: Schema.String, tokens: int32s }),
+  anchor: Schema.Int,
+  continuation: Schema.Struct({ bytes, boundaries: Schema.Array(Schema.Int) })
+})
+
+/**
+ * What one sampler works on at a time: some documents with their problems. Units are cut from the problem stream, never
+ * from the number of samplers, so the same programs run on the same shapes however many samplers there are.
+ */
+export const Unit = Schema.Struct({
+  index: Schema.Int,
+  epoch: Schema.Int,
+  /** per document */
+  problems: Schema.Array(Schema.Array(Problem))
+})
+export type Unit = typeof Unit.Type
+
+const isBehaviour = (value: unknown): value is BehaviourLogprobs => value instanceof Float32Array
+
+export const Rollout = Schema.Struct({
+  id: Schema.String,
+  problem: Problem,
+  index: Schema.Int,
+  policyVersion: PolicyVersion,
+  completion: Schema.Struct({ tokens: int32s, ended: Schema.Literals(["stop", "length"]) }),
+  behaviourLogprobs: Schema.declare(isBehaviour),
+  temperature: Schema.Number,
+  bytes
+})
+
+export const RolloutGroup = Schema.Struct({
+  problem: Problem,
+  rollouts: Schema.Array(Rollout)
+})
+
+const isPrediction = (value: unknown): value is PredictionType =>
+  typeof value === "object" && value !== null && "outcome" in value && outcomes.some((name) => name === value.outcome)
+
+const Verdict: Schema.Codec<VerdictType> = Schema.Union([
+  Schema.TaggedStruct("Scored", { value: Schema.Number, parts: Schema.Record(Schema.String, Schema.Number) }),
+  Schema.TaggedStruct("Unscorable", { reason: Schema.String })
+])
+
+export const Group = Schema.Struct({
+  problem: Problem,
+  rollouts: Schema.Array(
+    Schema.Struct({ rollout: Rollout, prediction: Schema.declare(isPrediction), verdict: Verdict })
+  )
+})
+
+/** Groups of one unit, verified, with the number of updates that their policy had behind it. */
+export const VerifiedUnit = Schema.Struct({
+  index: Schema.Int,
+  policyUpdates: Schema.Int,
+  groups: Schema.Array(Group)
+})
+export type VerifiedUnit = typeof VerifiedUnit.Type
+
+export const Numbers = Schema.Record(Schema.String, Schema.Number)
