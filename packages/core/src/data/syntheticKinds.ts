@@ -92,7 +92,7 @@ export const filler = {
 } as const
 
 /** The words of the fixed sentence frames. */
-export const frame = [" The", " Now", " the", " a", " and", " is", " waits", " in", " walk", " to"] as const
+const frame = [" The", " Now", " the", " a", " and", " is", " waits", " in", " walk", " to"] as const
 
 /** Every word of the corpus and its thoughts once, in an order that token ids hang on: append, never reorder. */
 export const words: ReadonlyArray<string> = [

@@ -115,7 +115,7 @@ function byteRule(
 }
 
 /** GPT-2's alphabet: printable Latin-1 stands for itself, the other 68 bytes for U+0100 onwards, in order. */
-export const byteLevelAlphabet: ReadonlyMap<string, number> = (() => {
+const byteLevelAlphabet: ReadonlyMap<string, number> = (() => {
   const printable = (byte: number) =>
     (byte >= 0x21 && byte <= 0x7e) || (byte >= 0xa1 && byte <= 0xac) || (byte >= 0xae && byte <= 0xff)
   let next = 0x100
