@@ -70,7 +70,7 @@ const decodeMetrics = (line: string, number: number): MetricsRow => {
     const { step, nonFinite = {}, ...values } = JSON.parse(line)
     const numbers = Object.entries(values).map(([name, value]): [string, number] => [
       name,
-      Number(nonFinite[name] ?? value)
+      Number(value === null ? nonFinite[name] : value)
     ])
     return { step: Number(step), values: Object.fromEntries(numbers) }
   } catch {

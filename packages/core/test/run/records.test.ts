@@ -1,0 +1,134 @@
+import { execFileSync } from "node:child_process"
+import { appendFileSync, readFileSync, writeFileSync } from "node:fs"
+import { join } from "node:path"
+import { Effect } from "effect"
+import * as fc from "fast-check"
+import { describe, expect, it } from "vitest"
+import { openJsonLines } from "../../src/run/JsonLines.ts"
+import { encodeMetrics, metricNames, openMetrics, readMetrics } from "../../src/run/Metrics.ts"
+import { openSamples } from "../../src/run/Samples.ts"
+import type { Sample } from "../../src/run/Samples.ts"
+import { temporaryDirectory } from "../temporary.ts"
+
+const root = temporaryDirectory()
+let made = 0
+const fresh = () => join(root, `${made++}.jsonl`)
+
+const append = (path: string, lines: ReadonlyArray<unknown>) =>
+  Effect.runPromise(Effect.result(Effect.scoped(Effect.flatMap(openJsonLines(path), (file) => file.append(lines)))))
+
+describe("an append-only file of JSON lines", () => {
+  it("holds all that was appended, in order, one line each, over any number of openings", async () => {
+    await fc.assert(
+      fc.asyncProperty(fc.array(fc.array(fc.jsonValue(), { maxLength: 3 }), { maxLength: 4 }), async (openings) => {
+        const path = fresh()
+        writeFileSync(path, "")
+        for (const lines of openings) await append(path, lines)
+        const written = readFileSync(path, "utf8").split("\n").slice(0, -1)
+        expect(written).toEqual(openings.flat().map((value) => JSON.stringify(value)))
+      })
+    )
+  })
+
+  it("loses a last line that a crash tore, and no other, however long", async () => {
+    await fc.assert(
+      fc.asyncProperty(fc.nat(3), fc.constantFrom(1, 100, 65_535, 65_536, 200_000), async (whole, torn) => {
+        const path = fresh()
+        const before = '{"x":1}\n'.repeat(whole)
+        writeFileSync(path, before + "{".repeat(torn))
+        await append(path, [2])
+        expect(readFileSync(path, "utf8")).toBe(`${before}2\n`)
+      })
+    )
+  })
+
+  it.skipIf(process.platform === "win32")("keeps whole lines only where the disk takes no more", () => {
+    const path = fresh()
+    // A process that may not write past 1 KiB: the line of 2,000 bytes is cut at the limit, and must be taken back.
+    const program = `
+      import { Effect } from "effect"
+      import { openJsonLines } from ${JSON.stringify(new URL("../../src/run/JsonLines.ts", import.meta.url).href)}
+      const append = Effect.gen(function* () {
+        const file = yield* openJsonLines(${JSON.stringify(path)})
+        yield* file.append(["first"])
+        const failed = yield* Effect.flip(file.append(["x".repeat(2000)]))
+        yield* file.append(["last"])
+        return failed.message
+      })
+      process.stdout.write(await Effect.runPromise(Effect.scoped(append)))`
+    const node = [process.execPath, "--input-type=module", "-e", program]
+    const output = execFileSync("bash", ["-c", 'ulimit -f 1; exec "$@"', "bash", ...node], {
+      encoding: "utf8",
+      cwd: import.meta.dirname
+    })
+    expect(output).toBe(`${path}: the file would pass the size limit; nothing was written`)
+    expect(readFileSync(path, "utf8")).toBe('"first"\n"last"\n')
+  })
+})
+
+describe("metrics.jsonl", () => {
+  const name = fc.string().filter((name) => name !== "step" && name !== "nonFinite")
+  const row = fc.record({ step: fc.nat(), values: fc.dictionary(name, fc.double()) })
+
+  it("gives back every row as it was, NaN and infinities too", async () => {
+    await fc.assert(
+      fc.asyncProperty(fc.array(row, { maxLength: 5 }), async (rows) => {
+        const path = fresh()
+        const program = Effect.gen(function* () {
+          const metrics = yield* openMetrics(path)
+          for (const row of rows) {
+            const expected = Object.keys(row.values).filter((name) => !Number.isFinite(row.values[name]))
+            expect(yield* metrics.append(row)).toEqual(expected)
+          }
+        })
+        await Effect.runPromise(Effect.scoped(program))
+        const back = await Effect.runPromise(readMetrics(path))
+        // JSON knows one zero.
+        const plain = rows.map(({ step, values }) => ({
+          step,
+          values: Object.fromEntries(Object.entries(values).map(([name, value]) => [name, value + 0]))
+        }))
+        expect(back).toEqual(plain)
+      })
+    )
+  })
+
+  it("writes numbers that are none as null and names them", () => {
+    const values = { [metricNames.rewardMean]: 0.5, [metricNames.approxKl]: NaN, grad_norm: -Infinity }
+    expect(JSON.stringify(encodeMetrics({ step: 3, values }))).toBe(
+      '{"step":3,"reward/mean":0.5,"approx_kl":null,"grad_norm":null,"nonFinite":{"approx_kl":"NaN","grad_norm":"-Infinity"}}'
+    )
+  })
+
+  it("says which line is broken", async () => {
+    const path = fresh()
+    writeFileSync(path, '{"step":1}\n')
+    appendFileSync(path, "{\n")
+    const failure = await Effect.runPromise(Effect.flip(readMetrics(path)))
+    expect(failure.message).toBe(`${path}: line 2 is not a line of metrics`)
+  })
+})
+
+describe("samples.jsonl", () => {
+  it("shows what a rollout said and what became of it, in a fixed order", async () => {
+    const path = fresh()
+    const sample: Sample = {
+      step: 1,
+      problem: "gsm8k:12:40",
+      rollout: 0,
+      context: "… turns it up 2",
+      thought: "4 up 2 is 6",
+      prediction: " 6",
+      truth: " 6 .",
+      outcome: "answered",
+      reward: 1,
+      advantage: 0.7,
+      logprobMean: -0.1
+    }
+    const cut: Sample = { ...sample, rollout: 1, prediction: null, outcome: "truncated", advantage: null, reward: 0 }
+    await Effect.runPromise(
+      Effect.scoped(Effect.flatMap(openSamples(path), (samples) => samples.append([sample, cut])))
+    )
+    expect(readFileSync(path, "utf8")).toBe(`${JSON.stringify(sample)}\n${JSON.stringify(cut)}\n`)
+  })
+})
