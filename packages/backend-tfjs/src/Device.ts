@@ -50,11 +50,9 @@ export const loadTensorflow = async (): Promise<Device> => {
       "packages/backend-tfjs/scripts/build-native.sh builds it, see docs/native-tfjs.md"
     )
   }
-  // libtensorflow greets on stderr with its build flags.
+  // libtensorflow would greet on stderr; one line about oneDNN it writes all the same.
   process.env["TF_CPP_MIN_LOG_LEVEL"] ??= "2"
-  // tfjs-node 4.22 calls what Node 23 removed.
-  const removed = util as { isNullOrUndefined?: (value: unknown) => boolean } // its types know that it is gone
-  removed.isNullOrUndefined ??= (value) => value === null || value === undefined
+  restoreUtilities()
   // The name stays a variable so that the types compile where the optional package is absent.
   await import(ready)
   // Only tfjs-node's backend has the flag.
@@ -64,6 +62,13 @@ export const loadTensorflow = async (): Promise<Device> => {
     name: isUsingGpuDevice === true ? "tfjs:tensorflow-gpu" : "tfjs:tensorflow",
     detail: `libtensorflow through ${ready}, on the ${isUsingGpuDevice === true ? "GPU" : "CPU"}`
   }
+}
+
+/** tfjs-node 4.22 calls `isNullOrUndefined`, which Node 23 removed, and `isArray`, which it warns of. */
+const restoreUtilities = (): void => {
+  const utilities = util as { isNullOrUndefined?: (value: unknown) => boolean; isArray?: (value: unknown) => boolean } // its types have dropped them
+  utilities.isNullOrUndefined ??= (value) => value === null || value === undefined
+  utilities.isArray = Array.isArray
 }
 
 const folderOf = (name: string): string | undefined => {

@@ -33,7 +33,7 @@ export const lowerGraph = (graph: Graph, device: Target["device"]): Lowered => {
   const target: Target = {
     device,
     keep: (value) => {
-      const tensor = tf.keep(tf.tidy(() => alias(fromHost(value))))
+      const tensor = tf.keep(fromHost(value))
       kept.push(tensor)
       return tensor
     },

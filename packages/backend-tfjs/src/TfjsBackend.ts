@@ -52,7 +52,7 @@ export const make = (device: Device): (typeof Backend)["Service"] => {
 
     upload: (value) =>
       Effect.acquireRelease(
-        attempt(() => new TfjsBuffer(name, { dtype: value.dtype, shape: value.shape }, detached(value))),
+        attempt(() => new TfjsBuffer(name, { dtype: value.dtype, shape: value.shape }, uploaded(value))),
         (buffer) => Effect.sync(() => buffer.dispose())
       ),
 
@@ -60,7 +60,7 @@ export const make = (device: Device): (typeof Backend)["Service"] => {
       attempt(() => {
         const own = TfjsBuffer.of(name, buffer)
         checkType("the buffer", own.type, value)
-        own.replace(detached(value))
+        own.replace(uploaded(value))
       }),
 
     read: (buffer) => attempt(() => toHost(TfjsBuffer.of(name, buffer).tensor, buffer.type)),
@@ -94,23 +94,28 @@ const run = (
   const tensors = tf.tidy(() => [
     ...kernel(given.map((value) => (value instanceof TfjsBuffer ? value.tensor : fromHost(value))))
   ])
-  return tensors.map((tensor, i): Value => {
-    const each = fetch[i]
-    const { type } = graph.outputs[i]
-    if (each === "resident") return new TfjsBuffer(device, type, tensor)
-    if (each === "host") {
-      const value = toHost(tensor, type)
-      tensor.dispose()
-      return value
-    }
-    const buffer = donated(each.donate)
-    buffer.replace(tensor)
-    return buffer
-  })
+  try {
+    return tensors.map((tensor, i): Value => {
+      const each = fetch[i]
+      const { type } = graph.outputs[i]
+      if (each === "resident") return new TfjsBuffer(device, type, tensor)
+      if (each === "host") {
+        const value = toHost(tensor, type)
+        tensor.dispose()
+        return value
+      }
+      const buffer = donated(each.donate)
+      buffer.replace(tensor)
+      return buffer
+    })
+  } catch (error) {
+    tf.dispose(tensors)
+    throw error
+  }
 }
 
-/** A tensor that shares nothing with the host's memory. */
-const detached = (value: HostTensor): tf.Tensor => tf.tidy(() => alias(fromHost(value)))
+/** A tensor that is read as a copy: tfjs-node hands out the very array it was given until an operation has used it. */
+const uploaded = (value: HostTensor): tf.Tensor => tf.tidy(() => alias(fromHost(value)))
 
 const checkFetch = (graph: Graph, { fetch }: CompileOptions): void => {
   if (fetch.length !== graph.outputs.length) {

@@ -6,8 +6,9 @@ const dtypes = { f32: "float32", i32: "int32", bool: "bool" } as const satisfies
 
 export const tfType = (dtype: DType): tf.DataType => dtypes[dtype]
 
-/** A tensor over host values. libtensorflow copies them at the tensor's first use, WebAssembly at once. */
-export const fromHost = ({ data, shape, dtype }: HostTensor): tf.Tensor => tf.tensor(data, [...shape], tfType(dtype))
+/** A tensor of the host's values. They are copied: tfjs-node would go on reading the array that it was given. */
+export const fromHost = ({ data, shape, dtype }: HostTensor): tf.Tensor =>
+  tf.tensor(tf.getBackend() === "wasm" ? data : data.slice(), [...shape], tfType(dtype))
 
 /** A copy of a tensor's values. */
 export const toHost = (tensor: tf.Tensor, { dtype, shape }: TensorType): HostTensor =>
@@ -15,10 +16,7 @@ export const toHost = (tensor: tf.Tensor, { dtype, shape }: TensorType): HostTen
 
 export const zeros = ({ dtype, shape }: TensorType): tf.Tensor => fromHost(HostTensor.fill(dtype, shape, 0))
 
-/**
- * The same values under another shape. Both backends share the memory and count who uses it, and libtensorflow has taken
- * its copy of host values after this (`tf.clone` would go on reading the caller's array).
- */
+/** The same values under another shape. The memory is shared; the backends count who uses it. */
 export const reshape = (tensor: tf.Tensor, shape: Shape): tf.Tensor => tf.reshape(tensor, [...shape])
 
 /** Another handle on the same values, disposed on its own. */

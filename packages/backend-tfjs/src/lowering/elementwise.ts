@@ -1,7 +1,7 @@
-import type { Node, Op, Shape } from "@foretoken/core"
+import type { Node, Op } from "@foretoken/core"
 import * as tf from "@tensorflow/tfjs-core"
 import { alias, reshape, tfType } from "../tensors.ts"
-import { stretch } from "../wasm/stretch.ts"
+import { broadcast } from "./broadcast.ts"
 import type { Lowering } from "./Lowering.ts"
 import { one } from "./Lowering.ts"
 
@@ -25,29 +25,29 @@ const unary =
   () =>
     one(f)
 
-/** XNNPACK, which WebAssembly's arithmetic runs on, knows six axes and answers nonsense beyond. */
-const XNNPACK_AXES = 6
+/** Axes that broadcast within an operation: libtensorflow refuses more, XNNPACK (WebAssembly) answers nonsense. */
+const broadcastAxes = { tensorflow: 5, wasm: 6 }
 
 const binary =
   <O extends Binary>(f: (a: tf.Tensor, b: tf.Tensor) => tf.Tensor): Lowering<O> =>
   ({ types: [{ shape }] }, { device }) => {
-    if (device === "tensorflow" || shape.length <= XNNPACK_AXES) return one(f)
-    return one((a, b) => reshape(f(flat(a, shape), flat(b, shape)), shape))
+    if (shape.length <= broadcastAxes[device]) return one(f)
+    const flat = (x: tf.Tensor) => reshape(broadcast(x, shape, device), [-1])
+    return one((a, b) => reshape(f(flat(a), flat(b)), shape))
   }
 
-const flat = (x: tf.Tensor, shape: Shape): tf.Tensor => reshape(stretch(x, shape), [-1])
-
-const select: Lowering<"select"> = ({ types: [{ shape }] }, { device }) =>
-  device === "tensorflow"
-    ? one((condition, a, b) => tf.where(condition, a, b))
-    : // tf.where stretches its arguments with the Tile kernel, twenty times slower than `stretch`
-      one((condition, a, b) =>
-        tf.engine().runKernel(tf.Select, {
-          condition: stretch(condition, shape),
-          t: stretch(a, shape),
-          e: stretch(b, shape)
-        })
-      )
+const select: Lowering<"select"> = ({ types: [{ dtype, shape }] }, { device }) => {
+  const stretched = (x: tf.Tensor) => broadcast(x, shape, device)
+  if (dtype === "bool" && device === "wasm") {
+    // Its Select takes every element for four bytes wide, and writes past the end of a bool tensor.
+    return one((condition, a, b) =>
+      tf.logicalOr(tf.logicalAnd(condition, a), tf.logicalAnd(tf.logicalNot(condition), b))
+    )
+  }
+  return one((condition, a, b) =>
+    tf.engine().runKernel(tf.Select, { condition: stretched(condition), t: stretched(a), e: stretched(b) })
+  )
+}
 
 const cast: Lowering<"cast"> = ({ params: { dtype }, inputs: [x] }) => {
   if (x.dtype === dtype) return one(alias)

@@ -1,7 +1,7 @@
 import type { Node, Op, Shape } from "@foretoken/core"
 import * as tf from "@tensorflow/tfjs-core"
 import { alias, reshape as reshaped } from "../tensors.ts"
-import { stretch } from "../wasm/stretch.ts"
+import { broadcast } from "./broadcast.ts"
 import type { Lowering } from "./Lowering.ts"
 import { one } from "./Lowering.ts"
 
@@ -11,7 +11,7 @@ const transpose: Lowering<"transpose"> = ({ params: { permutation } }) =>
   permutation.length < 2 ? one(alias) : one((x) => tf.transpose(x, [...permutation]))
 
 const broadcastTo: Lowering<"broadcastTo"> = ({ params: { shape } }, { device }) =>
-  device === "wasm" ? one((x) => stretch(x, shape)) : one((x) => tf.broadcastTo(x, [...shape]))
+  one((x) => broadcast(x, shape, device))
 
 /**
  * Axes that an operation leaves whole are one with the axis before them. Fewer axes reach the kernels, which are slow

@@ -2,7 +2,7 @@ import type { Shape } from "@foretoken/core"
 import * as tf from "@tensorflow/tfjs-core"
 import { reshape } from "../tensors.ts"
 import { multiply, multiplyBatch } from "../wasm/matmul.ts"
-import { stretch } from "../wasm/stretch.ts"
+import { broadcast } from "./broadcast.ts"
 import type { Kernel, Lowering } from "./Lowering.ts"
 import { one } from "./Lowering.ts"
 
@@ -43,7 +43,7 @@ const wasmBatch = (
   [m, k, n]: ReadonlyArray<number>
 ): Kernel => {
   const side = (x: tf.Tensor, isTransposed: boolean, rows: number, columns: number): tf.Tensor =>
-    reshape(stretch(isTransposed ? swapped(x) : x, [...batch, rows, columns]), [-1, rows, columns])
+    reshape(broadcast(isTransposed ? swapped(x) : x, [...batch, rows, columns], "wasm"), [-1, rows, columns])
   return one((a, b) => reshape(multiplyBatch(side(a, transposeA, m, k), side(b, transposeB, k, n)), [...batch, m, n]))
 }
 

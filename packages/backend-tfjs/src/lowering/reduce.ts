@@ -18,9 +18,11 @@ const sum: Lowering<"sum"> = ({ params: { axes, keepDims }, inputs: [x], types: 
 const max: Lowering<"max"> = ({ params: { axes, keepDims } }) =>
   axes.length === 0 ? one(alias) : one((x) => tf.max(x, [...axes], keepDims))
 
-const argmax: Lowering<"argmax"> = () => one((x) => tf.argMax(x, -1))
+const argmax: Lowering<"argmax"> = ({ inputs: [x] }) => one((values) => tf.argMax(values, x.rank - 1))
 
-const cumsum: Lowering<"cumsum"> = ({ params: { reverse } }) => one((x) => tf.cumsum(x, -1, false, reverse))
+// The axis is counted from the front: WebAssembly's kernel writes out of bounds for one counted from the back.
+const cumsum: Lowering<"cumsum"> = ({ params: { reverse }, inputs: [x] }) =>
+  one((values) => tf.cumsum(values, x.rank - 1, false, reverse))
 
 const topK: Lowering<"topK"> = ({ params: { k } }) => one((x) => tf.topk(x, k, true).values)
 

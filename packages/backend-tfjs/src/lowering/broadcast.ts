@@ -1,0 +1,12 @@
+import type { Shape } from "@foretoken/core"
+import * as tf from "@tensorflow/tfjs-core"
+import { alias, reshape } from "../tensors.ts"
+import { stretch } from "../wasm/stretch.ts"
+import type { Target } from "./Lowering.ts"
+
+/** The tensor under `shape`, to which it broadcasts. */
+export const broadcast = (x: tf.Tensor, shape: Shape, device: Target["device"]): tf.Tensor => {
+  const size = shape.reduce((product, extent) => product * extent, 1)
+  if (x.size === size) return x.rank === shape.length ? alias(x) : reshape(x, shape)
+  return device === "wasm" ? stretch(x, shape) : tf.broadcastTo(x, [...shape])
+}
