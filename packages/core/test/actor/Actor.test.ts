@@ -1,5 +1,5 @@
 import { assert, describe, expect, it } from "@effect/vitest"
-import { Deferred, Effect, Exit, Fiber, Scope } from "effect"
+import { Cause, Deferred, Effect, Exit, Fiber, Scope } from "effect"
 import { TestClock } from "effect/testing"
 import { Actor, ActorCrashed, ActorFailed, ActorStopped } from "@foretoken/core"
 import { Counter, atOnce, makeCounter, restarts, trace } from "./fixtures.ts"
@@ -149,14 +149,15 @@ describe("a crash", () => {
     })
   )
 
-  it.effect("of the only failure beside an interruption stays a typed failure", () =>
+  it.effect("it is not, when a typed failure interrupts its siblings: the caller gets the failure alone", () =>
     Effect.gen(function* () {
+      const both = Cause.combine(Cause.fail("one of two"), Cause.interrupt(1))
       const make = Effect.map(makeCounter(trace()), (handlers) => ({
         ...handlers,
-        Refuse: () => Effect.asVoid(Effect.all([Effect.never, Effect.fail("one of two")], { concurrency: "unbounded" }))
+        Refuse: () => Effect.failCause(both)
       }))
       const ref = yield* Actor.spawn(Counter, { ...options, make })
-      expect(yield* Effect.flip(ref.ask("Refuse", { why: "" }))).toBe("one of two")
+      expect(yield* Effect.exit(ref.ask("Refuse", { why: "" }))).toEqual(Exit.fail("one of two"))
       expect(ref.stats).toMatchObject({ failed: 1, crashed: 0 })
     })
   )
