@@ -1,0 +1,55 @@
+import { availableParallelism } from "node:os"
+import { Backend, BackendError } from "@foretoken/core"
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import * as Option from "effect/Option"
+import { compileProgram, inHostMemory } from "./compileProgram.ts"
+import type { Device } from "./Device.ts"
+import { copyOf, HostBuffer, keep, overwrite } from "./HostBuffer.ts"
+import { probe, probeDevice } from "./probe.ts"
+import { firstLine, loadRuntime } from "./Runtime.ts"
+
+export interface OnnxOptions {
+  readonly device: Device
+  /** Threads of one operator; all cores when left out. Another number may give other last bits. */
+  readonly threads?: number
+}
+
+/**
+ * The backend that runs graphs with onnxruntime. Fails with a BackendError that names what is missing when the device
+ * does not run here. Buffers are host memory on every device: on cuda and webgpu inputs and outputs travel each run.
+ * A run occupies its thread until it is done.
+ */
+const layer = ({ device, threads = availableParallelism() }: OnnxOptions): Layer.Layer<Backend, BackendError> =>
+  Layer.effect(
+    Backend,
+    Effect.gen(function* () {
+      const name = `onnx:${device}`
+      if (!Number.isInteger(threads) || threads < 1) {
+        return yield* new BackendError({
+          backend: name,
+          reason: `threads is ${threads}, and must be a whole number >= 1`
+        })
+      }
+      const runtime = yield* loadRuntime(device)
+      if (device !== "cpu") {
+        const { status, detail, howToGetIt } = yield* probeDevice(device)
+        if (status === "missing") {
+          return yield* new BackendError({ backend: name, reason: `${detail}; needs ${howToGetIt}` })
+        }
+      }
+      const attempt = <A>(f: () => A) =>
+        Effect.try({ try: f, catch: (error) => new BackendError({ backend: name, reason: firstLine(error) }) })
+      return {
+        name,
+        compile: (graph, options) => compileProgram(runtime, { device, threads }, graph, options),
+        upload: (value) => keep(copyOf(value)),
+        write: (buffer, value) => attempt(() => overwrite(inHostMemory(buffer, "what is written to"), value)),
+        read: (buffer) => attempt(() => copyOf(inHostMemory(buffer, "what is read"))),
+        view: (buffer) =>
+          buffer instanceof HostBuffer && buffer.value !== "freed" ? Option.some(buffer.value) : Option.none()
+      }
+    })
+  )
+
+export const Onnx = { layer, probe }

@@ -1,0 +1,57 @@
+import { CompileError } from "@foretoken/core"
+import * as Effect from "effect/Effect"
+import type * as Scope from "effect/Scope"
+import type { InferenceSession } from "onnxruntime-node"
+import type { Device } from "./Device.ts"
+import type { ModelProto } from "./onnxProto.ts"
+import { encodeModel } from "./onnxProto.ts"
+import type { Runtime } from "./Runtime.ts"
+import { firstLine } from "./Runtime.ts"
+
+export interface SessionSettings {
+  readonly device: Device
+  readonly threads: number
+}
+
+const sessionOptions = ({ device, threads }: SessionSettings): InferenceSession.SessionOptions => ({
+  executionProviders: [device],
+  intraOpNumThreads: threads,
+  graphOptimizationLevel: "all",
+  enableMemPattern: true,
+  logSeverityLevel: 3,
+  extra: {
+    session: {
+      use_deterministic_compute: "1",
+      // Threads that have no work sleep: every session has its own, and they share the cores with the rest of the run.
+      force_spinning_stop: "1"
+    },
+    // Masks and counters over a whole vocabulary are cheaper to make than to keep.
+    optimization: { constant_folding_max_output_size_in_bytes: String(1 << 20) }
+  }
+})
+
+/** A protobuf message ends at 2 GiB. */
+const largestModel = 2 ** 31 - 1
+
+/** A session of onnxruntime for the model, released with its scope. */
+export const openSession = (
+  runtime: Runtime,
+  settings: SessionSettings,
+  name: string,
+  model: ModelProto
+): Effect.Effect<InferenceSession, CompileError, Scope.Scope> => {
+  const failed = (reason: string) =>
+    new CompileError({ backend: `onnx:${settings.device}`, reason: `${name}: ${reason}` })
+  const constants = model.graph.initializer.reduce((total, { rawData }) => total + rawData.byteLength, 0)
+  if (constants > largestModel - 2 ** 20) {
+    const size = (constants / 2 ** 30).toFixed(1)
+    return Effect.fail(failed(`its constants take ${size} GiB and an ONNX model holds 2; feed the weights as inputs`))
+  }
+  return Effect.acquireRelease(
+    Effect.tryPromise({
+      try: () => runtime.InferenceSession.create(encodeModel(model), sessionOptions(settings)),
+      catch: (error) => failed(firstLine(error))
+    }),
+    (session) => Effect.promise(() => session.release())
+  )
+}

@@ -1,0 +1,100 @@
+import type { Buffer, CompileOptions, Fetch, Graph, Program, TensorType, Value } from "@foretoken/core"
+import { CompileError, ExecutionError, HostTensor, showType } from "@foretoken/core"
+import * as Effect from "effect/Effect"
+import type * as Scope from "effect/Scope"
+import type { Tensor as OrtTensor } from "onnxruntime-node"
+import { freeMemory, HostBuffer, keep } from "./HostBuffer.ts"
+import { lowerGraph } from "./lower/lowerGraph.ts"
+import type { Runtime } from "./Runtime.ts"
+import { firstLine } from "./Runtime.ts"
+import type { SessionSettings } from "./Session.ts"
+import { openSession } from "./Session.ts"
+
+/** Lowers the graph and opens a session for it, released with the scope. */
+export const compileProgram = Effect.fnUntraced(function* (
+  runtime: Runtime,
+  settings: SessionSettings,
+  graph: Graph,
+  { name, fetch }: CompileOptions
+): Effect.fn.Return<Program, CompileError, Scope.Scope> {
+  const backend = `onnx:${settings.device}`
+  const problem = fetchProblem(graph, fetch)
+  if (problem !== undefined) return yield* new CompileError({ backend, reason: `${name}: ${problem}` })
+
+  const lowered = lowerGraph(graph)
+  const fetched = [...lowered.outputs.values()]
+  // A model without outputs is no model: then everything that is asked for is empty.
+  const session = fetched.length === 0 ? "not needed" : yield* openSession(runtime, settings, name, lowered.model)
+  const failed = (reason: string) => new ExecutionError({ backend, program: name, reason })
+
+  const run = Effect.fnUntraced(function* (
+    inputs: ReadonlyArray<Value>
+  ): Effect.fn.Return<ReadonlyArray<Value>, ExecutionError, Scope.Scope> {
+    const results = yield* Effect.tryPromise({
+      try: async (): Promise<Results> => {
+        const values = inputs.map((value, i) => inHostMemory(value, `input ${i}`))
+        const feeds = Object.fromEntries([...lowered.inputs].map(([i, key]) => [key, toOrt(runtime, values[i])]))
+        return session === "not needed" ? {} : session.run(feeds, fetched)
+      },
+      catch: (error) => failed(firstLine(error))
+    })
+    const outputs: Array<Value> = []
+    for (const [i, { type }] of graph.outputs.entries()) {
+      const key = lowered.outputs.get(i)
+      const value = HostTensor.make(type.dtype, type.shape, key === undefined ? [] : dataOf(results[key]))
+      const into = fetch[i]
+      if (into === "host") outputs.push(value)
+      else if (into === "resident") outputs.push(yield* keep(value))
+      else outputs.push(yield* donated(inputs[into.donate], value, () => failed(`input ${into.donate} is no buffer`)))
+    }
+    return outputs
+  })
+  return { run }
+})
+
+type Results = Readonly<Record<string, OrtTensor>>
+
+/** What is wrong with the way outputs are to be fetched. */
+const fetchProblem = ({ inputs, outputs }: Graph, fetch: ReadonlyArray<Fetch>): string | undefined => {
+  if (fetch.length !== outputs.length) return `${outputs.length} outputs, and ${fetch.length} ways to fetch them`
+  const donors = fetch.flatMap((into) => (typeof into === "object" ? [into.donate] : []))
+  if (new Set(donors).size < donors.length) return `two outputs are to be written into the same input`
+  const misfit = fetch.findIndex(
+    (into, i) =>
+      typeof into === "object" && !(into.donate in inputs && sameType(inputs[into.donate].type, outputs[i].type))
+  )
+  if (misfit === -1) return undefined
+  return `output ${misfit} is ${showType(outputs[misfit].type)}, and the input it is to be written into is not`
+}
+
+const sameType = (a: TensorType, b: TensorType): boolean => showType(a) === showType(b)
+
+/** Throws for a buffer that is not there any more, or not ours. */
+export const inHostMemory = (value: Value, what: string): HostTensor => {
+  if (!("_tag" in value)) return value
+  if (!(value instanceof HostBuffer)) throw new TypeError(`${what} is a buffer of another backend`)
+  if (value.value === "freed") throw new TypeError(`${what} is a buffer whose scope has closed`)
+  return value.value
+}
+
+/**
+ * Writes an output into the memory of the input that was given for it. By a copy: onnxruntime may write an output while
+ * something still reads the input, and views of the buffer stay what they are.
+ */
+const donated = (
+  donor: Value,
+  value: HostTensor,
+  failed: () => ExecutionError
+): Effect.Effect<Buffer, ExecutionError> => {
+  if (!(donor instanceof HostBuffer) || donor.value === "freed") return Effect.fail(failed())
+  donor.value.data.set(value.data)
+  freeMemory(value)
+  return Effect.succeed(donor)
+}
+
+const ortTypes = { f32: "float32", i32: "int32", bool: "bool" } as const
+
+const toOrt = ({ Tensor }: Runtime, { dtype, shape, data }: HostTensor): OrtTensor =>
+  new Tensor(ortTypes[dtype], data, shape)
+
+const dataOf = ({ data }: OrtTensor): ArrayLike<number> => data as Float32Array | Int32Array | Uint8Array // the model's outputs are declared f32, i32 or bool

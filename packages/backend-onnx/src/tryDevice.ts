@@ -1,0 +1,38 @@
+import * as ort from "onnxruntime-node"
+import { devices } from "./Device.ts"
+import { dataType, encodeModel } from "./onnxProto.ts"
+
+/**
+ * A process of its own that runs 1 + 1 on the device its argument names, and nowhere else: a driver that is not there,
+ * or not good enough, may abort the process. Says why on stderr when it fails.
+ */
+const vector = { tensorType: { elemType: dataType.f32, shape: { dim: [{ dimValue: 2 }] } } }
+
+const onePlusOne = encodeModel({
+  irVersion: 10,
+  producerName: "foretoken",
+  opsetImport: [{ domain: "", version: 21 }],
+  graph: {
+    name: "probe",
+    initializer: [],
+    node: [{ opType: "Add", domain: "", name: "add", input: ["x", "x"], output: ["y"], attribute: [] }],
+    input: [{ name: "x", type: vector }],
+    output: [{ name: "y", type: vector }]
+  }
+})
+
+const device = devices.find((device) => device === process.argv[2]) ?? "cpu"
+try {
+  ort.env.logLevel = "fatal"
+  const session = await ort.InferenceSession.create(onePlusOne, {
+    executionProviders: [device],
+    logSeverityLevel: 4,
+    ...(device === "cpu" ? {} : { extra: { session: { disable_cpu_ep_fallback: "1" } } })
+  })
+  const { y } = await session.run({ x: new ort.Tensor("float32", Float32Array.of(1, 1), [2]) })
+  if (y.data[0] !== 2) throw new Error(`1 + 1 came out as ${String(y.data[0])}`)
+  await session.release()
+} catch (error) {
+  process.stderr.write(`${error instanceof Error ? error.message : String(error)}\n`)
+  process.exitCode = 1
+}
