@@ -1,0 +1,16 @@
+export * from "./ModelConfig.ts"
+export { fromHuggingFace, toHuggingFace } from "./ModelConfigJson.ts"
+export * from "./ModelDirectory.ts"
+export { isPresetName, presetConfig, presets, type PresetName, type Vocabulary } from "./presets.ts"
+export { readSafetensors, readShardedSafetensors, writeSafetensors, type TensorRecord } from "./safetensors.ts"
+export { SafetensorsError } from "./SafetensorsError.ts"
+export {
+  checkVocabulary,
+  checkWeights,
+  initialWeights,
+  parameterCount,
+  weightsHash,
+  weightShapes,
+  WeightsError,
+  type Weights
+} from "./weights.ts"

@@ -1,0 +1,5 @@
+export * as Checkpoint from "./Checkpoint.ts"
+export * as Manifest from "./Manifest.ts"
+export * as Metrics from "./Metrics.ts"
+export * as Run from "./Run.ts"
+export * as Samples from "./Samples.ts"
