@@ -10,8 +10,8 @@ import type { BehaviourLogprobs } from "../rl/Rollout.ts"
 import { PolicyVersion } from "../rl/Rollout.ts"
 import type { HostF32 } from "../tensor/HostTensor.ts"
 
-const bytes = Schema.instanceOf(Uint8Array)
-const int32s = Schema.instanceOf(Int32Array)
+const bytes: Schema.Codec<Uint8Array> = Schema.instanceOf(Uint8Array)
+const int32s: Schema.Codec<Int32Array> = Schema.instanceOf(Int32Array)
 
 const isF32 = (value: unknown): value is HostF32 =>
   typeof value === "object" && value !== null && "data" in value && value.data instanceof Float32Array

@@ -1,0 +1,120 @@
+import { Effect, Pull, Stream } from "effect"
+import type { Scope } from "effect"
+import type { CorpusError } from "../data/CorpusError.ts"
+import type { Entropy } from "../data/Difficulty.ts"
+import { entropy } from "../data/Difficulty.ts"
+import type { Problem, TokenizedDocument } from "../data/NextToken.ts"
+import type { NothingEligible, Problems } from "../data/Problems.ts"
+import { noneHardEnough, problemsOf, trunks } from "../data/Problems.ts"
+import type { HostScores, Scorer } from "../model/Scorer.ts"
+import type { WeightsOf } from "../model/Transformer.ts"
+import { packTrunk } from "../rl/Batch.ts"
+import type { CompileError, ExecutionError, Value } from "../tensor/Backend.ts"
+import type { Unit } from "./messages.ts"
+import { trunkMultiple } from "./packRequest.ts"
+import type { RunContext } from "./RunContext.ts"
+
+export type ProblemError = CorpusError | NothingEligible | CompileError | ExecutionError
+
+/** How many documents were passed over so far, and why. */
+export interface Skipped {
+  /** Not longer than the minimum context. */
+  readonly tooShort: number
+  /** No position passes the filter. */
+  readonly tooEasy: number
+}
+
+/** Units one after another, epoch after epoch, without end. */
+export interface ProblemSource {
+  readonly next: Effect.Effect<Unit, ProblemError>
+  readonly skipped: () => Skipped
+}
+
+export interface ProblemSourceOptions {
+  readonly context: RunContext
+  readonly problems: Problems
+  /** The model whose entropies filter: fixed, so that the problems of a run do not depend on what it learns. */
+  readonly scorer: Scorer
+  readonly weights: WeightsOf<Value>
+  readonly documentsPerUnit: number
+  readonly shuffleBuffer: number
+}
+
+/** One trunk pass per document tells which of its positions are hard enough to be asked. */
+export const makeProblemSource = (options: ProblemSourceOptions): Effect.Effect<ProblemSource, never, Scope.Scope> =>
+  Effect.gen(function* () {
+    const { context, problems, documentsPerUnit, shuffleBuffer } = options
+    const { seed, tokenizer } = context
+    const skipped = { tooShort: 0, tooEasy: 0 }
+
+    const ask = Effect.fnUntraced(function* (documents: ReadonlyArray<TokenizedDocument>, epoch: number) {
+      const all = yield* entropiesOf(options, documents)
+      const asked = documents.map((document, d) =>
+        problemsOf(tokenizer, document, all[d], problems.settings, { seed, epoch })
+      )
+      const hard = asked.filter((own) => own.length > 0)
+      skipped.tooEasy += asked.length - hard.length
+      return hard
+    })
+
+    const epochOf = (epoch: number) =>
+      Stream.suspend(() => {
+        const before = skipped.tooEasy
+        let found = false
+        const documents = trunks(problems, tokenizer, { seed, epoch, shuffleBuffer, from: 0 }).pipe(
+          Stream.flatMap((trunk) => {
+            if (trunk._tag === "Trunk") return Stream.succeed(trunk.document)
+            skipped.tooShort++
+            return Stream.empty
+          }),
+          Stream.grouped(documentsPerUnit),
+          Stream.mapEffect((group) => ask(group, epoch)),
+          Stream.flatMap((hard) => Stream.fromIterable(hard)),
+          Stream.map((own) => {
+            found = true
+            return { epoch, own }
+          })
+        )
+        const nothing = Stream.suspend(() =>
+          found ? Stream.empty : Stream.fail(noneHardEnough(problems, skipped.tooEasy - before))
+        )
+        return Stream.concat(documents, nothing)
+      })
+
+    const pull = yield* Stream.iterate(0, (epoch) => epoch + 1).pipe(Stream.flatMap(epochOf), Stream.toPull)
+    let waiting: ReadonlyArray<{ readonly epoch: number; readonly own: ReadonlyArray<Problem> }> = []
+    let index = 0
+
+    const next = Effect.gen(function* () {
+      while (waiting.length < documentsPerUnit) waiting = [...waiting, ...(yield* pull)]
+      const taken = waiting.slice(0, documentsPerUnit)
+      waiting = waiting.slice(documentsPerUnit)
+      return { index: index++, epoch: taken[0].epoch, problems: taken.map(({ own }) => own) }
+    }).pipe(Pull.catchDone(() => Effect.die("an endless stream of epochs has ended")))
+
+    return { next, skipped: () => ({ ...skipped }) }
+  })
+
+/** Entropy at every position of every document, [documents][tokens]; NaN where no token precedes it. */
+export const entropiesOf = Effect.fnUntraced(function* (
+  options: Pick<ProblemSourceOptions, "context" | "scorer" | "weights"> & {
+    readonly problems: { readonly settings: { readonly entropy: Entropy } }
+  },
+  documents: ReadonlyArray<TokenizedDocument>
+) {
+  const { head } = options.context.frame
+  const rows = packTrunk(head, documents, { multiple: trunkMultiple })
+  const scores = yield* options.scorer.score(options.weights, rows)
+  return documents.map(({ tokens }, d) =>
+    Float64Array.from(tokens, (_, i) => {
+      const predictedAt = head.length + i - 1
+      return predictedAt < 0 ? NaN : entropyAt(scores, d * rows.length + predictedAt, options.problems.settings.entropy)
+    })
+  )
+})
+
+/** The entropy of one position of some scores. Top-k is at most the k that the scores hold. */
+export const entropyAt = (scores: HostScores, position: number, kind: Entropy): number =>
+  kind._tag === "Full"
+    ? scores.entropy[position]
+    : entropy(scores.top.subarray(position * scores.topSize, (position + 1) * scores.topSize), kind)

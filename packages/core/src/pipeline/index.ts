@@ -1,0 +1,7 @@
+export * as Optimizer from "./Optimizer.ts"
+export * as Pipeline from "./Pipeline.ts"
+export * as PolicyStore from "./PolicyStore.ts"
+export * as ReplayBuffer from "./ReplayBuffer.ts"
+export * as Sampler from "./Sampler.ts"
+export * as Verifier from "./Verifier.ts"
+export type { Stage, StageError } from "./Stage.ts"
