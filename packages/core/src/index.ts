@@ -1,4 +1,5 @@
 export * from "./actor/index.ts"
+export * from "./autodiff/index.ts"
 export * from "./data/index.ts"
 export * as Evaluation from "./evaluation/index.ts"
 export * from "./model/index.ts"

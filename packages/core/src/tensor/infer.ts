@@ -36,6 +36,8 @@ const lastAxisFloat = (_: unknown, [x]: ReadonlyArray<TensorType>) => {
   return [x]
 }
 
+const requireFloats = (...types: ReadonlyArray<TensorType>): void => types.forEach((type) => requireDType(type, "f32"))
+
 const requireExtents = (shape: ReadonlyArray<number>): void =>
   require(shape.every((extent) => Number.isInteger(extent) && extent >= 0), () => `[${shape}] is not a shape`)
 
@@ -93,7 +95,7 @@ export const infer: { readonly [O in Op]: Infer<O> } = {
   },
   transpose: ({ permutation }, [x]) => {
     require(sameShape(
-      normalizeAxes(permutation, x.shape.length),
+      permutation.toSorted((a, b) => a - b),
       x.shape.map((_, i) => i)
     ), () => `[${permutation}] does not permute ${x.shape.length} axes`)
     return [{ dtype: x.dtype, shape: permutation.map((axis) => x.shape[axis]) }]
@@ -106,6 +108,7 @@ export const infer: { readonly [O in Op]: Infer<O> } = {
   slice: ({ starts, ends }, [x]) => {
     require(starts.length === x.shape.length &&
       ends.length === x.shape.length &&
+      [...starts, ...ends].every(Number.isInteger) &&
       x.shape.every((extent, i) => 0 <= starts[i] && starts[i] <= ends[i] && ends[i] <= extent), () =>
       `[${starts}] to [${ends}] leaves the tensor`)
     return [{ dtype: x.dtype, shape: ends.map((end, i) => end - starts[i]) }]
@@ -142,14 +145,13 @@ export const infer: { readonly [O in Op]: Infer<O> } = {
   cumsum: lastAxisFloat,
   topK: ({ k }, [x]) => {
     requireDType(x, "f32")
-    require(x.shape.length >= 1 && k >= 1 && k <= x.shape[x.shape.length - 1], () =>
+    require(x.shape.length >= 1 && Number.isInteger(k) && k >= 1 && k <= x.shape[x.shape.length - 1], () =>
       `cannot take ${k} of the last axis`)
     return [{ dtype: "f32", shape: [...x.shape.slice(0, -1), k] }]
   },
 
   matmul: ({ transposeA, transposeB }, [a, b]) => {
-    requireDType(a, "f32")
-    requireDType(b, "f32")
+    requireFloats(a, b)
     require(a.shape.length >= 2 && b.shape.length >= 2, () => "wants matrices")
     const [m, ka] = transposeA ? a.shape.slice(-2).toReversed() : a.shape.slice(-2)
     const [kb, n] = transposeB ? b.shape.slice(-2).toReversed() : b.shape.slice(-2)
@@ -165,6 +167,7 @@ export const infer: { readonly [O in Op]: Infer<O> } = {
   scatterAdd: ({ rows }, [ids, updates]) => {
     requireDType(ids, "i32")
     requireDType(updates, "f32")
+    requireExtents([rows])
     require(sameShape(updates.shape.slice(0, ids.shape.length), ids.shape), () =>
       "updates must begin with the shape of ids")
     return [{ dtype: "f32", shape: [rows, ...updates.shape.slice(ids.shape.length)] }]
@@ -187,26 +190,28 @@ export const infer: { readonly [O in Op]: Infer<O> } = {
   softmax: lastAxisFloat,
   logSoftmax: lastAxisFloat,
   rmsNorm: (_, [x, weight]) => {
-    requireDType(x, "f32")
+    requireFloats(x, weight)
     require(weight.shape.length === 1 && weight.shape[0] === x.shape.at(-1), () => "wants one weight per last extent")
     return [x]
   },
   rotary: (_, [x, cos, sin]) => {
-    requireDType(x, "f32")
+    requireFloats(x, cos, sin)
     const width = x.shape.at(-1) ?? 0
     require(width % 2 === 0 && width > 0, () => `wants an even last extent, got ${width}`)
     const half = [...x.shape.slice(0, -1), width / 2]
-    require(broadcastsTo(cos.shape, half) && sameShape(cos.shape, sin.shape), () => `wants cos and sin for [${half}]`)
+    require(broadcastsTo(cos.shape, half) && cos.shape.at(-1) === width / 2 && sameShape(cos.shape, sin.shape), () =>
+      `wants cos and sin for [${half}]`)
     return [x]
   },
   swiglu: (_, [gate, up]) => {
-    requireDType(gate, "f32")
+    requireFloats(gate, up)
     require(sameShape(gate.shape, up.shape), () => "wants equal shapes")
     return [gate]
   },
   selectedLogProb: ({ chunk }, [hidden, vocabulary, ids]) => {
+    requireFloats(hidden, vocabulary)
     requireDType(ids, "i32")
-    require(chunk >= 1, () => `chunk ${chunk} must be at least 1`)
+    require(Number.isInteger(chunk) && chunk >= 1, () => `chunk ${chunk} must be a whole number >= 1`)
     require(hidden.shape.length === 2 &&
       vocabulary.shape.length === 2 &&
       hidden.shape[1] === vocabulary.shape[1] &&
@@ -215,6 +220,7 @@ export const infer: { readonly [O in Op]: Infer<O> } = {
   },
   attention: (_, inputs) => {
     const [q, k, v, mask, ...trunk] = inputs
+    requireFloats(q, k, v)
     require(q.shape.length === 5 && k.shape.length === 5, () => "wants q [D,H,B,L,dh] and k [D,Hk,B,C,dh]")
     const [D, H, B, L, width] = q.shape
     const [, Hk, , C] = k.shape
@@ -226,6 +232,7 @@ export const infer: { readonly [O in Op]: Infer<O> } = {
       `the mask must broadcast to [${[D, H, B, L, C]}]`)
     if (trunk.length > 0) {
       const [trunkK, trunkV, trunkMask] = trunk
+      requireFloats(trunkK, trunkV)
       const T = trunkK.shape[2]
       require(sameShape(trunkK.shape, [D, Hk, T, width]) && sameShape(trunkV.shape, trunkK.shape), () =>
         "trunk keys and values must be [D,Hk,T,dh]")

@@ -1,0 +1,3 @@
+export * from "./check.ts"
+export * from "./grad.ts"
+export * from "./GradientError.ts"

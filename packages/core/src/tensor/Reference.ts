@@ -1,0 +1,132 @@
+import { Effect, Layer, Option } from "effect"
+import type { Scope } from "effect"
+import type { Buffer, CompileOptions, Fetch, Program, Value } from "./Backend.ts"
+import { Backend, BackendError, CompileError, ExecutionError } from "./Backend.ts"
+import type { Graph } from "./Graph.ts"
+import type { TensorType } from "./HostTensor.ts"
+import { evaluate } from "./reference/evaluate.ts"
+import type { ReferenceValue } from "./reference/ReferenceValue.ts"
+import { copy, fromHost, toHost } from "./reference/ReferenceValue.ts"
+import { sameShape, showType } from "./Shape.ts"
+
+const name = "reference"
+
+class ReferenceBuffer implements Buffer {
+  readonly _tag = "Buffer"
+  readonly type: TensorType
+  #value: ReferenceValue | undefined
+
+  constructor(value: ReferenceValue) {
+    this.type = { dtype: value.dtype, shape: value.shape }
+    this.#value = value
+  }
+
+  /** None once the scope that it was made in has closed. */
+  get value(): Option.Option<ReferenceValue> {
+    return Option.fromUndefinedOr(this.#value)
+  }
+  replace(value: ReferenceValue): void {
+    this.#value = value
+  }
+  close(): void {
+    this.#value = undefined
+  }
+}
+
+const scopedBuffer = (value: ReferenceValue): Effect.Effect<ReferenceBuffer, never, Scope.Scope> =>
+  Effect.acquireRelease(
+    Effect.sync(() => new ReferenceBuffer(value)),
+    (buffer) => Effect.sync(() => buffer.close())
+  )
+
+/** The buffer as this backend's own and open, or why not. */
+const open = (buffer: Buffer): { readonly problem: string } | { readonly value: ReferenceValue } => {
+  if (!(buffer instanceof ReferenceBuffer)) return { problem: `a buffer of another backend (${showType(buffer.type)})` }
+  return Option.match(buffer.value, {
+    onNone: () => ({ problem: `a buffer whose scope is closed (${showType(buffer.type)})` }),
+    onSome: (value) => ({ value })
+  })
+}
+
+const openBuffer = (buffer: Buffer): Effect.Effect<ReferenceValue, BackendError> => {
+  const found = open(buffer)
+  return "value" in found
+    ? Effect.succeed(found.value)
+    : Effect.fail(new BackendError({ backend: name, reason: `this is ${found.problem}` }))
+}
+
+const sameType = (a: TensorType, b: TensorType): boolean => a.dtype === b.dtype && sameShape(a.shape, b.shape)
+
+/** What is wrong with how the outputs shall be fetched. */
+const fetchProblem = (graph: Graph, fetch: ReadonlyArray<Fetch>): string | undefined => {
+  if (fetch.length !== graph.outputs.length) return `${graph.outputs.length} outputs, ${fetch.length} ways to fetch`
+  const donated = fetch.flatMap((way, i) => (typeof way === "string" ? [] : [{ output: i, input: way.donate }]))
+  const twice = donated.find(({ input }, i) => donated.findIndex((other) => other.input === input) !== i)
+  if (twice !== undefined) return `input ${twice.input} is donated to two outputs`
+  const unfit = donated.find(
+    ({ output, input }) =>
+      graph.inputs[input] === undefined || !sameType(graph.inputs[input].type, graph.outputs[output].type)
+  )
+  return unfit && `output ${unfit.output} does not fit into input ${unfit.input}`
+}
+
+const compile = (graph: Graph, { name: program, fetch }: CompileOptions): Effect.Effect<Program, CompileError> => {
+  const problem = fetchProblem(graph, fetch)
+  if (problem !== undefined) return Effect.fail(new CompileError({ backend: name, reason: `${program}: ${problem}` }))
+  const fail = (reason: string) => Effect.fail(new ExecutionError({ backend: name, program, reason }))
+
+  const run = Effect.fnUntraced(function* (inputs: ReadonlyArray<Value>) {
+    const values: Array<ReferenceValue> = []
+    for (const [i, input] of inputs.entries()) {
+      const found = "_tag" in input ? open(input) : { value: fromHost(input) }
+      if ("problem" in found) return yield* fail(`input ${i} is ${found.problem}`)
+      values.push(found.value)
+    }
+    for (const way of fetch) {
+      if (typeof way !== "string" && !("_tag" in inputs[way.donate])) {
+        return yield* fail(`input ${way.donate} is donated, so it must be a buffer`)
+      }
+    }
+    const computed = yield* Effect.try({
+      try: () => evaluate(graph, values),
+      catch: (error) => new ExecutionError({ backend: name, program, reason: String(error) })
+    })
+    // Copied before anything is replaced: an output may be an input passed on, and two outputs may be one value.
+    return yield* Effect.forEach(computed.map(copy), (value, i): Effect.Effect<Value, never, Scope.Scope> => {
+      const way = fetch[i]
+      if (way === "host") return Effect.succeed(toHost(value))
+      if (way === "resident") return scopedBuffer(value)
+      const target = inputs[way.donate]
+      if (target instanceof ReferenceBuffer) target.replace(value)
+      return Effect.succeed(target)
+    })
+  })
+  return Effect.succeed({ run })
+}
+
+/**
+ * The oracle: every primitive as its definition says, in float64, one plain loop each. Floats are f32 where they enter
+ * and leave; buffers hold float64. Slow; runs anywhere; `view` gives none.
+ */
+const layer: Layer.Layer<Backend> = Layer.succeed(
+  Backend,
+  Backend.of({
+    name,
+    compile,
+    upload: (value) => Effect.suspend(() => scopedBuffer(fromHost(value))),
+    write: (buffer, value) =>
+      Effect.flatMap(openBuffer(buffer), () => {
+        if (!sameType(buffer.type, value)) {
+          const reason = `cannot write ${showType(value)} into ${showType(buffer.type)}`
+          return Effect.fail(new BackendError({ backend: name, reason }))
+        }
+        return Effect.sync(() => (buffer as ReferenceBuffer).replace(fromHost(value))) // openBuffer has made sure
+      }),
+    read: (buffer) => Effect.map(openBuffer(buffer), toHost),
+    view: () => Option.none()
+  })
+)
+
+export { evaluate } from "./reference/evaluate.ts"
+export { fromHost, toHost, type ReferenceValue } from "./reference/ReferenceValue.ts"
+export const Reference = { layer }
