@@ -1,0 +1,57 @@
+import { createRequire } from "node:module"
+import * as NodeRuntime from "@effect/platform-node/NodeRuntime"
+import * as NodeServices from "@effect/platform-node/NodeServices"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import * as Layer from "effect/Layer"
+import { CliConfig, CliOutput, Command, GlobalFlag } from "effect/cli"
+import { backends } from "./commands/backends.ts"
+import { failureOf } from "./failure.ts"
+
+const root = Command.make("foretoken").pipe(
+  Command.withDescription("Reinforcement Pre-Training: a language model thinks about what comes next in a text."),
+  Command.withSubcommands([backends])
+)
+
+const { version }: { readonly version: string } = createRequire(import.meta.url)("../package.json")
+
+/** Help goes to stdout where it was asked for; what is wrong with a call `failureOf` says, in one line. */
+const presenter: CliOutput.Presenter = {
+  present: (event) => (event._tag === "InvalidInvocation" ? Effect.void : CliOutput.defaultPresenter.present(event))
+}
+
+const services = Layer.mergeAll(
+  NodeServices.layer,
+  CliConfig.layer({ builtIns: [GlobalFlag.Help, GlobalFlag.Version, GlobalFlag.Completions] }),
+  CliOutput.layerPresenter(presenter)
+)
+
+/** Runs the command line to its exit code; what is wrong is one line on stderr. */
+const run = (args: ReadonlyArray<string>): Effect.Effect<number> =>
+  Command.runWith(root, { version })(args).pipe(
+    Effect.as(0),
+    Effect.provide(services),
+    Effect.catchCause((cause) =>
+      Effect.sync(() => {
+        const { line, exitCode } = failureOf(cause, debug)
+        if (line !== "") process.stderr.write(`${line}\n`)
+        return exitCode
+      })
+    )
+  )
+
+const debug = process.env["FORETOKEN_DEBUG"] === "1"
+
+/** The program: runs, and ends the process. */
+export const main = (args: ReadonlyArray<string>): void => {
+  // A reader that has seen enough (`| head`) is no failure.
+  process.stdout.on("error", (error) => {
+    if ("code" in error && error.code === "EPIPE") process.exit(0)
+    throw error
+  })
+  NodeRuntime.runMain(run(args), {
+    disableErrorReporting: true,
+    // A backend may hold threads that would keep the process alive, so the end is said and not waited for.
+    teardown: (exit) => process.exit(Exit.isSuccess(exit) ? Number(exit.value) : 130)
+  })
+}

@@ -1,0 +1,35 @@
+import * as Effect from "effect/Effect"
+import type * as Scope from "effect/Scope"
+import { Command, Flag } from "effect/cli"
+
+/** What a command does, apart from its flags. Loaded when the command runs, so that `--help` loads no backend. */
+export interface Action<Input, Output> {
+  /** Its output goes to stdout as it is with --json. */
+  readonly run: (input: Input) => Effect.Effect<Output, Error, Scope.Scope>
+  /** The output for people. */
+  readonly show: (output: Output) => string
+}
+
+type Config = Command.Command.FlagConfig
+
+const json = Flag.Boolean("json").pipe(
+  Flag.withDescription("one JSON document on stdout"),
+  Flag.withoutNegation,
+  Flag.withDefault(false)
+)
+
+/** A subcommand: its flags and --json; its action, which says what it found. */
+export const makeCommand = <const Name extends string, const Flags extends Config, Output>(definition: {
+  readonly name: Name
+  readonly description: string
+  readonly flags: Flags
+  readonly examples: ReadonlyArray<Command.Command.Example>
+  readonly load: () => Promise<Action<Command.Command.Config.Infer<Flags>, Output>>
+}) =>
+  Command.make(definition.name, { given: definition.flags, json }, ({ given, json }) =>
+    Effect.gen(function* () {
+      const { run, show } = yield* Effect.promise(definition.load)
+      const output = yield* run(given)
+      yield* Effect.sync(() => process.stdout.write(`${json ? JSON.stringify(output) : show(output)}\n`))
+    }).pipe(Effect.scoped)
+  ).pipe(Command.withDescription(definition.description), Command.withExamples(definition.examples))
