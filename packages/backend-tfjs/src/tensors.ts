@@ -21,13 +21,3 @@ export const reshape = (tensor: tf.Tensor, shape: Shape): tf.Tensor => tf.reshap
 
 /** Another handle on the same values, disposed on its own. */
 export const alias = (tensor: tf.Tensor): tf.Tensor => reshape(tensor, tensor.shape)
-
-export type Values = Float32Array | Int32Array | Uint8Array
-
-/** Zeros in an array of the same kind. */
-export const allocateLike = (values: Values, length: number): Values =>
-  values instanceof Float32Array
-    ? new Float32Array(length)
-    : values instanceof Int32Array
-      ? new Int32Array(length)
-      : new Uint8Array(length)

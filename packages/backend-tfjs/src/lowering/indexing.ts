@@ -2,6 +2,7 @@ import { HostTensor } from "@foretoken/core"
 import * as tf from "@tensorflow/tfjs-core"
 import { reshape } from "../tensors.ts"
 import { gatherRows } from "../wasm/gatherRows.ts"
+import { replaceAt } from "../wasm/replaceAt.ts"
 import type { Lowering } from "./Lowering.ts"
 import { one } from "./Lowering.ts"
 
@@ -37,10 +38,11 @@ const pick: Lowering<"pick"> = ({ inputs: [x, ids], types: [out] }, { keep }) =>
   )
 }
 
-const updateAt: Lowering<"updateAt"> = ({ params: { axis }, inputs: [{ shape }] }) =>
+const updateAt: Lowering<"updateAt"> = ({ params: { axis }, inputs: [{ shape }] }, { device }) =>
   one((x, row, index) => {
     // Reading the index waits for it; a loop's position is a step counter, which is at hand.
     const at = index.dataSync()[0]
+    if (device === "wasm") return replaceAt(x, axis, row, at)
     const part = (from: number, to: number) =>
       tf.slice(
         x,

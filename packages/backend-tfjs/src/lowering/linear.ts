@@ -33,9 +33,17 @@ const matmul: Lowering<"matmul"> = ({ params, inputs: [a, b], types: [out] }, { 
 
 const fitted = (x: tf.Tensor, shape: Shape): tf.Tensor => (x.shape.length === shape.length ? x : reshape(x, shape))
 
-/** Transposed first: WebAssembly's kernel is ten times slower with the flags set. */
-const wasmProduct = (a: tf.Tensor, b: tf.Tensor, transposeA: boolean, transposeB: boolean): tf.Tensor =>
-  multiply(transposeA ? swapped(a) : a, transposeB ? swapped(b) : b)
+/**
+ * WebAssembly's kernel is ten times slower with its flags set, so an operand is transposed first. For few rows times a
+ * large transposed matrix (a step of decoding) it is the rows that are: a · bᵀ = (b · aᵀ)ᵀ.
+ */
+const wasmProduct = (a: tf.Tensor, b: tf.Tensor, transposeA: boolean, transposeB: boolean): tf.Tensor => {
+  if (!transposeB) return multiply(transposeA ? swapped(a) : a, b)
+  const outputs = (a.size / b.shape[1]!) * b.shape[0] // b is a matrix here
+  return 2 * a.size + outputs < 2 * b.size
+    ? swapped(multiply(b, transposeA ? a : swapped(a)))
+    : multiply(transposeA ? swapped(a) : a, swapped(b))
+}
 
 const wasmBatch = (
   batch: Shape,

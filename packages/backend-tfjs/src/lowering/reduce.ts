@@ -1,18 +1,20 @@
 import * as tf from "@tensorflow/tfjs-core"
-import { alias, reshape } from "../tensors.ts"
-import { multiply } from "../wasm/matmul.ts"
+import { alias } from "../tensors.ts"
+import { cumulate, sumColumns, sumRows } from "../wasm/sum.ts"
 import type { Lowering } from "./Lowering.ts"
 import { one } from "./Lowering.ts"
 
-const sum: Lowering<"sum"> = ({ params: { axes, keepDims }, inputs: [x], types: [out] }, { device }) => {
+const sum: Lowering<"sum"> = ({ params: { axes, keepDims }, inputs: [x], types: [{ shape }] }, { device }) => {
   if (axes.length === 0) return one(alias)
-  const leading = axes.every((axis, i) => axis === i)
-  if (device === "wasm" && leading && x.dtype === "f32" && axes.length < x.rank) {
-    // The Sum kernel would transpose first, element by element: a row of ones times the matrix is six times faster.
-    const rows = axes.reduce((product, axis) => product * x.shape[axis], 1)
-    return one((x) => reshape(multiply(tf.ones([1, rows]), reshape(x, [rows, x.size / rows])), out.shape))
+  if (device === "tensorflow" || x.dtype !== "f32") return one((x) => tf.sum(x, [...axes], keepDims))
+  const extent = axes.reduce((product, axis) => product * x.shape[axis], 1)
+  if (axes.every((axis, i) => axis === i)) {
+    const columns = x.shape.slice(axes.length).reduce((product, extent) => product * extent, 1)
+    return one((x) => sumColumns(x, columns, shape))
   }
-  return one((x) => tf.sum(x, [...axes], keepDims))
+  const kept = x.shape.map((_, axis) => axis).filter((axis) => !axes.includes(axis))
+  const trailing = axes[0] === kept.length
+  return one((x) => sumRows(trailing ? x : tf.transpose(x, [...kept, ...axes]), extent, shape))
 }
 
 const max: Lowering<"max"> = ({ params: { axes, keepDims } }) =>
@@ -20,9 +22,10 @@ const max: Lowering<"max"> = ({ params: { axes, keepDims } }) =>
 
 const argmax: Lowering<"argmax"> = ({ inputs: [x] }) => one((values) => tf.argMax(values, x.rank - 1))
 
-// The axis is counted from the front: WebAssembly's kernel writes out of bounds for one counted from the back.
-const cumsum: Lowering<"cumsum"> = ({ params: { reverse }, inputs: [x] }) =>
-  one((values) => tf.cumsum(values, x.rank - 1, false, reverse))
+const cumsum: Lowering<"cumsum"> = ({ params: { reverse }, inputs: [x] }, { device }) =>
+  device === "wasm"
+    ? one((values) => cumulate(values, x.shape[x.rank - 1], reverse))
+    : one((values) => tf.cumsum(values, x.rank - 1, false, reverse))
 
 const topK: Lowering<"topK"> = ({ params: { k } }) => one((x) => tf.topk(x, k, true).values)
 

@@ -1,5 +1,5 @@
 import * as tf from "@tensorflow/tfjs-core"
-import { reshape } from "../tensors.ts"
+import { allocate, elements } from "./heap.ts"
 
 /** The shape under which each buffer was first multiplied from the right. */
 const packed = new WeakMap<object, string>()
@@ -23,15 +23,19 @@ export const multiplyBatch = (a: tf.Tensor, b: tf.Tensor): tf.Tensor => {
   const [batch, m, k] = a.shape
   const n = b.shape[b.rank - 1]
   if (m * k * n < WORTH_A_CALL) return tf.matMul(a, b)
-  const left = a.dataSync()
-  const right = b.dataSync()
-  const products = Array.from({ length: batch }, (_, i) =>
-    tf.tidy(() =>
-      tf.matMul(
-        tf.tensor(left.subarray(i * m * k, (i + 1) * m * k), [m, k]),
-        tf.tensor(right.subarray(i * k * n, (i + 1) * k * n), [k, n])
-      )
-    )
-  )
-  return reshape(tf.concat(products, 0), [batch, m, n])
+  const out = allocate([batch, m, n], "float32")
+  for (let i = 0; i < batch; i++) {
+    tf.tidy(() => {
+      const product = tf.matMul(part(a, i, [m, k]), part(b, i, [k, n]))
+      elements(out).set(elements(product), i * m * n)
+    })
+  }
+  return out
+}
+
+/** Matrix `i` of a batch, copied. */
+const part = (x: tf.Tensor, i: number, shape: [number, number]): tf.Tensor => {
+  const out = allocate(shape, x.dtype)
+  elements(out).set(elements(x).subarray(i * out.size, (i + 1) * out.size))
+  return out
 }
