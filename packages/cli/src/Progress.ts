@@ -34,7 +34,7 @@ export const makeProgress = (work: {
   readonly unit: string
   readonly total: number | "unknown"
 }): Effect.Effect<Progress, never, Scope.Scope> =>
-  Effect.gen(function* () {
+  Effect.gen(function* (): Effect.fn.Return<Progress, never, Scope.Scope> {
     const { columns, write } = yield* ProgressScreen
     if (columns === undefined) return { update: () => Effect.void, print: () => Effect.void }
     const started = yield* Clock.currentTimeMillis

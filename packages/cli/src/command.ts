@@ -24,7 +24,7 @@ export const makeCommand = <const Name extends string, const Flags extends Confi
   readonly description: string
   readonly flags: Flags
   readonly examples: ReadonlyArray<Command.Command.Example>
-  readonly load: () => Promise<Action<Command.Command.Config.Infer<Flags>, Output>>
+  readonly load: () => Promise<Action<Command.Command.Config.InferValue<Flags>, Output>>
 }) =>
   Command.make(definition.name, { given: definition.flags, json }, ({ given, json }) =>
     Effect.gen(function* () {

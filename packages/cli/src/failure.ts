@@ -68,7 +68,7 @@ const describe = (error: CliError.CliError): string => {
   }
 }
 
-const expected = (text: string): string => oneLine(text.replace(/^expected:?/i, "expected"))
+const expected = (text: string): string => `${oneLine(text.replace(/^expected:?\s*/i, ""))} was expected`
 
 const suggestion = (names: ReadonlyArray<string>): string =>
   names.length === 0 ? "" : `; did you mean ${names.join(" or ")}?`

@@ -1,0 +1,63 @@
+/** Flags that several commands have, and the checks of their values. */
+import * as Effect from "effect/Effect"
+import * as Option from "effect/Option"
+import { CliError, Flag } from "effect/cli"
+
+/** A value that reads well but is out of range: said in one line, and no misuse of the command. */
+const check =
+  (name: string, holds: (value: number) => boolean, right: string) =>
+  (flag: Flag.Flag<number>): Flag.Flag<number> =>
+    Flag.mapEffect(flag, (value) => {
+      if (holds(value)) return Effect.succeed(value)
+      const userMessage = `--${name} is ${value}; ${right} was expected`
+      return Effect.fail(new CliError.UserError({ cause: userMessage, userMessage }))
+    })
+
+/** A whole number of at least `least` (and at most `most`). */
+export const whole = (name: string, least: number, most: number = Number.MAX_SAFE_INTEGER): Flag.Flag<number> => {
+  const right = most === Number.MAX_SAFE_INTEGER ? `a whole number of at least ${least}` : `one of ${least} to ${most}`
+  return Flag.Int(name).pipe(check(name, (value) => value >= least && value <= most, right))
+}
+
+/** A finite number for which `holds`; `right` says which these are. */
+export const number = (name: string, holds: (value: number) => boolean, right: string): Flag.Flag<number> =>
+  Flag.Finite(name).pipe(check(name, holds, right))
+
+export const positive = (name: string): Flag.Flag<number> => number(name, (value) => value > 0, "a number above 0")
+
+/** A flag that may be left out; undefined then. */
+export const maybe = <A>(flag: Flag.Flag<A>): Flag.Flag<A | undefined> =>
+  Flag.map(Flag.optional(flag), Option.getOrUndefined)
+
+export const model = Flag.String("model").pipe(
+  Flag.withMetavar("DIR"),
+  Flag.withDescription("a Hugging Face directory: config.json, model.safetensors, tokenizer.json")
+)
+
+export const corpus = Flag.String("corpus").pipe(
+  Flag.withMetavar("FILE|dials"),
+  Flag.withDescription("a .txt file, a .jsonl file, or the generated corpus dials")
+)
+
+export const field = Flag.String("field").pipe(
+  Flag.withMetavar("NAME"),
+  Flag.withDescription("where a line of a .jsonl file has its text"),
+  Flag.withDefault("text")
+)
+
+export const seed = Flag.Int("seed").pipe(Flag.withDescription("every draw follows from it"), Flag.withDefault(0))
+
+export const backendNames = ["onnx", "tfjs", "reference"] as const
+export const deviceNames = ["cpu", "cuda", "webgpu", "tensorflow", "wasm"] as const
+
+export const backend = {
+  backend: Flag.Literals("backend", backendNames).pipe(Flag.withDescription("what computes"), Flag.withDefault("onnx")),
+  device: maybe(
+    Flag.Literals("device", deviceNames).pipe(
+      Flag.withDescription(
+        "onnx: cpu (its default), cuda, webgpu; tfjs: tensorflow, wasm (default: tensorflow where it is there); " +
+          "reference: cpu"
+      )
+    )
+  )
+}

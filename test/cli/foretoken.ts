@@ -1,0 +1,37 @@
+import { spawn } from "node:child_process"
+import { existsSync } from "node:fs"
+import { fileURLToPath } from "node:url"
+
+const root = fileURLToPath(new URL("../../", import.meta.url))
+
+export interface Finished {
+  readonly code: number | null
+  readonly stdout: string
+  readonly stderr: string
+}
+
+/** Runs the command from its sources, as a process of its own, in the repository or in `directory`. */
+export const foretoken = (
+  args: ReadonlyArray<string>,
+  options: { readonly directory?: string } = {}
+): Promise<Finished> =>
+  new Promise((resolve, reject) => {
+    const child = spawn(process.execPath, ["-C", "@foretoken/source", `${root}packages/cli/src/main.ts`, ...args], {
+      cwd: options.directory ?? root,
+      stdio: ["ignore", "pipe", "pipe"]
+    })
+    let stdout = ""
+    let stderr = ""
+    child.stdout.on("data", (chunk: Buffer) => (stdout += chunk.toString()))
+    child.stderr.on("data", (chunk: Buffer) => (stderr += chunk.toString()))
+    child.on("error", reject)
+    child.on("close", (code) => resolve({ code, stdout, stderr }))
+  })
+
+/** Test material beside the repository; prints why what needs it is skipped where it is missing. */
+export const shared = (path: string): { readonly path: string; readonly missing: boolean } => {
+  const full = fileURLToPath(new URL(`../shared/${path}`, `file://${root}`))
+  const missing = !existsSync(full)
+  if (missing) process.stderr.write(`skipped: ../shared/${path} is not there\n`)
+  return { path: full, missing }
+}
