@@ -3,7 +3,10 @@ import type { TensorType } from "./HostTensor.ts"
 import { sizeOf } from "./HostTensor.ts"
 import { broadcast, broadcastsTo, normalizeAxes, reduced, require, requireDType, sameShape, showType } from "./Shape.ts"
 
-type Infer<O extends Op> = (params: PrimitiveParams[O], inputs: ReadonlyArray<TensorType>) => ReadonlyArray<TensorType>
+export type Infer<O extends Op> = (
+  params: PrimitiveParams[O],
+  inputs: ReadonlyArray<TensorType>
+) => ReadonlyArray<TensorType>
 
 const floatUnary = (_: unknown, [x]: ReadonlyArray<TensorType>) => {
   requireDType(x, "f32")

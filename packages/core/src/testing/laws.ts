@@ -1,2 +1,3 @@
 export { advantageLaws as advantage } from "./advantageLaws.ts"
+export { backendLaws as backend } from "./backendLaws.ts"
 export { rewardLaws as reward } from "./rewardLaws.ts"
