@@ -3,6 +3,7 @@ import { createRequire } from "node:module"
 import * as path from "node:path"
 import util from "node:util"
 import * as tf from "@tensorflow/tfjs-core"
+import { guardMemory } from "./wasm/guardMemory.ts"
 
 /** A way to run TensorFlow.js, loaded and ready. */
 export interface Device {
@@ -94,7 +95,7 @@ export const loadWasm = async (): Promise<Device> => {
   if (!(tf.engine().registry["wasm"] instanceof BackendWasm)) {
     const factory = tf.findBackendFactory("wasm")
     const backend = await factory()
-    if (backend instanceof BackendWasm) guardMemory(backend.wasm as unknown as Memory) // Emscripten's module, typed in part
+    if (backend instanceof BackendWasm) guardMemory(backend.wasm)
     // Registered again as what it is by now, a backend and no promise of one: setting it takes effect at once.
     tf.removeBackend("wasm")
     tf.registerBackend("wasm", () => backend)
@@ -102,18 +103,4 @@ export const loadWasm = async (): Promise<Device> => {
   }
   const simd = await tf.env().getAsync("WASM_HAS_SIMD_SUPPORT")
   return { kind: "wasm", name: "tfjs:wasm", detail: `WebAssembly, one thread, SIMD ${simd === true ? "on" : "off"}` }
-}
-
-interface Memory {
-  _malloc: (bytes: number) => number
-}
-
-/** tfjs writes to address 0 when WebAssembly's 4 GB are spent, and corrupts itself; an error comes before that. */
-const guardMemory = (memory: Memory): void => {
-  const allocate = memory._malloc
-  memory._malloc = (bytes) => {
-    const address = allocate(bytes)
-    if (address === 0 && bytes > 0) throw new Error(`WebAssembly is out of memory (${bytes} bytes more were asked for)`)
-    return address
-  }
 }

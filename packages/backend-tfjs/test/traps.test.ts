@@ -2,6 +2,7 @@ import { assert, it } from "@effect/vitest"
 import { concat, HostTensor } from "@foretoken/core"
 import * as Effect from "effect/Effect"
 import { Tfjs } from "../src/index.ts"
+import { guardMemory } from "../src/wasm/guardMemory.ts"
 import { evaluate, numbers, onEveryDevice } from "./devices.ts"
 
 const ones = (...shape: ReadonlyArray<number>) => HostTensor.fill("f32", shape, 1)
@@ -12,6 +13,13 @@ const counting = (...shape: ReadonlyArray<number>) => {
     Array.from({ length: size }, (_, i) => i)
   )
 }
+
+it("refuses memory that WebAssembly does not have, where tfjs would write to address 0", () => {
+  const module = { _malloc: (bytes: number) => (bytes > 100 ? 0 : 8), _free: () => undefined }
+  guardMemory(module)
+  assert.strictEqual(module._malloc(100), 8)
+  assert.throws(() => module._malloc(101), /out of memory/)
+})
 
 // Each of these is something that TensorFlow.js gets wrong, or lacks, on one of its backends; the lowering goes around it.
 onEveryDevice((device) => {
