@@ -108,7 +108,10 @@ const alone = (
       const hidden = encode(config, given.weights, given.tokens, []).trunk.reshape([text.length, config.hiddenSize])
       const logits = hidden.matmul(projection(config, given.weights), { transposeB: true }).div(temperature)
       const from = context.length + tail.length - 1
-      const logprobs = logits.logSoftmax().sliceAxis(0, from, text.length - 1).pick(given.targets)
+      const logprobs = logits
+        .logSoftmax()
+        .sliceAxis(0, from, text.length - 1)
+        .pick(given.targets)
       const all = gradients(logprobs.sum(), Object.values(given.weights))
       return { logprobs, gradient: inNames(given.weights, all) }
     },

@@ -44,7 +44,13 @@ export const randomWeights = (config: ModelConfig, seed: number): Readonly<Recor
   Object.fromEntries(
     [...weightShapes(config)].map(([name, shape]) => {
       const drawn = normals(seed, ["test weights", name], sizeOf(shape))
-      return [name, float(shape, Float64Array.from(drawn, (x) => 0.6 * x + (shape.length === 1 ? 1 : 0)))]
+      return [
+        name,
+        float(
+          shape,
+          Float64Array.from(drawn, (x) => 0.6 * x + (shape.length === 1 ? 1 : 0))
+        )
+      ]
     })
   )
 
@@ -76,5 +82,8 @@ export const compute = <I, O>(
 /** The largest difference of two arrays of equal length. */
 export const gap = (a: ArrayLike<number>, b: ArrayLike<number>): number => {
   if (a.length !== b.length) throw new RangeError(`${a.length} values against ${b.length}`)
-  return Math.max(0, ...Array.from(a, (x, i) => (Number.isFinite(x) && Number.isFinite(b[i]) ? Math.abs(x - b[i]) : NaN)))
+  return Math.max(
+    0,
+    ...Array.from(a, (x, i) => (Number.isFinite(x) && Number.isFinite(b[i]) ? Math.abs(x - b[i]) : NaN))
+  )
 }
