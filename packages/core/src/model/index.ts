@@ -14,3 +14,7 @@ export {
   WeightsError,
   type Weights
 } from "./weights.ts"
+export { makeGenerator, type Generator, type SampledCompletion } from "./Generator.ts"
+export { type GenerateSettings, type Sampling } from "./generate.ts"
+export { makeScorer, type HostScores, type Scorer, type TokenRows } from "./Scorer.ts"
+export { encode, type Branches, type Encoded, type WeightsOf } from "./Transformer.ts"

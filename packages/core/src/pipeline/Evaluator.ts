@@ -22,6 +22,8 @@ import { entropiesOf } from "./ProblemSource.ts"
 import type { RunContext } from "./RunContext.ts"
 import type { StageError } from "./Stage.ts"
 
+export type { PositionRecord } from "../evaluation/nextToken.ts"
+
 /** A position to be asked about, with what is known of it before any model answers. */
 export interface HeldOutPosition {
   readonly problem: Problem

@@ -15,7 +15,7 @@ import type { StageError } from "./Stage.ts"
 import type { VerifierStage } from "./Verifier.ts"
 
 export { run } from "./runPipeline.ts"
-export type { RunOptions, RunResult, StepReport } from "./runPipeline.ts"
+export type { PipelineError, RunOptions, RunResult, StepReport } from "./runPipeline.ts"
 
 /** Measures a policy on held-out text every so many steps; the best checkpoint by it is kept. Higher is better. */
 export interface Validation {
