@@ -61,3 +61,7 @@ export const backend = {
     )
   )
 }
+
+export const temperature = number("temperature", (value) => value >= 0, "0 or more").pipe(
+  Flag.withDescription("of sampling; 0 takes the likeliest token")
+)
