@@ -48,9 +48,10 @@ const spread = (outputs: Tree<Tensor>, fetch: FetchTree): ReadonlyArray<Fetch> =
 }
 
 /** Values of another type than was traced are a mistake of the caller: said at once, by name. */
-const checkTypes = (program: string, inputs: TypeTree, values: ReadonlyArray<Value>): void =>
+const checkTypes = (program: string, inputs: TypeTree, values: ReadonlyArray<Value | undefined>): void =>
   paths(inputs).forEach(({ path, leaf }, i) => {
     const value = values[i]
+    if (value === undefined) throw new TypeError(`${program}: input ${path} is missing, compiled for ${showType(leaf)}`)
     const given = "_tag" in value ? value.type : value
     if (given.dtype !== leaf.dtype || !sameShape(given.shape, leaf.shape)) {
       throw new TypeError(`${program}: input ${path} is ${showType(given)}, compiled for ${showType(leaf)}`)
