@@ -24,19 +24,13 @@ export const probeDevice = (device: Device): Effect.Effect<Availability> =>
   Effect.callback<Availability>((resume) => {
     const answer = (status: "works" | "missing", detail: string) =>
       resume(Effect.succeed({ device, status, detail, howToGetIt: howToGetIt[device] }))
-    const child = execFile(process.execPath, [script, device], { timeout: 60_000 }, (error, _, stderr) => {
+    const child = execFile(process.execPath, [script, device], { timeout: 60_000 }, (error, stdout) => {
       if (error === null) answer("works", "ran a session")
-      else answer("missing", reasonIn(stderr) ?? `the process that tried it ended with ${error.signal ?? error.code}`)
+      else if (stdout !== "") answer("missing", stdout.split("\n")[0])
+      else answer("missing", `the process that tried it ended with ${error.signal ?? error.code}`)
     })
     return Effect.sync(() => child.kill())
   })
-
-/** The first line that is no decoration of onnxruntime's own log. */
-const reasonIn = (stderr: string): string | undefined =>
-  stderr
-    .split("\n")
-    .map((line) => line.trim())
-    .find((line) => line !== "" && !line.startsWith("\u001b"))
 
 /** Every device, tried. */
 export const probe: Effect.Effect<ReadonlyArray<Availability>> = Effect.forEach(devices, probeDevice)

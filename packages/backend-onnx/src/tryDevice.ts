@@ -4,7 +4,7 @@ import { dataType, encodeModel } from "./onnxProto.ts"
 
 /**
  * A process of its own that runs 1 + 1 on the device its argument names, and nowhere else: a driver that is not there,
- * or not good enough, may abort the process. Says why on stderr when it fails.
+ * or not good enough, may abort the process. Says why on stdout when it fails: on stderr the drivers talk.
  */
 const vector = { tensorType: { elemType: dataType.f32, shape: { dim: [{ dimValue: 2 }] } } }
 
@@ -33,6 +33,6 @@ try {
   if (y.data[0] !== 2) throw new Error(`1 + 1 came out as ${String(y.data[0])}`)
   await session.release()
 } catch (error) {
-  process.stderr.write(`${error instanceof Error ? error.message : String(error)}\n`)
+  process.stdout.write(error instanceof Error ? error.message : String(error))
   process.exitCode = 1
 }
