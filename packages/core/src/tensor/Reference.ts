@@ -4,7 +4,7 @@ import type { Buffer, CompileOptions, Fetch, Program, Value } from "./Backend.ts
 import { Backend, BackendError, CompileError, ExecutionError } from "./Backend.ts"
 import type { Graph } from "./Graph.ts"
 import type { TensorType } from "./HostTensor.ts"
-import { evaluate } from "./reference/evaluate.ts"
+import { compute, evaluate } from "./reference/evaluate.ts"
 import type { ReferenceValue } from "./reference/ReferenceValue.ts"
 import { copy, fromHost, toHost } from "./reference/ReferenceValue.ts"
 import { sameShape, showType } from "./Shape.ts"
@@ -14,22 +14,25 @@ const name = "reference"
 class ReferenceBuffer implements Buffer {
   readonly _tag = "Buffer"
   readonly type: TensorType
-  #value: ReferenceValue | undefined
+  #state: { readonly value: ReferenceValue } | "closed"
 
   constructor(value: ReferenceValue) {
     this.type = { dtype: value.dtype, shape: value.shape }
-    this.#value = value
+    this.#state = { value }
   }
 
-  /** None once the scope that it was made in has closed. */
-  get value(): Option.Option<ReferenceValue> {
-    return Option.fromUndefinedOr(this.#value)
+  get isOpen(): boolean {
+    return this.#state !== "closed"
+  }
+  get value(): ReferenceValue {
+    if (this.#state === "closed") throw new Error("read past its scope")
+    return this.#state.value
   }
   replace(value: ReferenceValue): void {
-    this.#value = value
+    this.#state = { value }
   }
   close(): void {
-    this.#value = undefined
+    this.#state = "closed"
   }
 }
 
@@ -39,20 +42,17 @@ const scopedBuffer = (value: ReferenceValue): Effect.Effect<ReferenceBuffer, nev
     (buffer) => Effect.sync(() => buffer.close())
   )
 
-/** The buffer as this backend's own and open, or why not. */
-const open = (buffer: Buffer): { readonly problem: string } | { readonly value: ReferenceValue } => {
-  if (!(buffer instanceof ReferenceBuffer)) return { problem: `a buffer of another backend (${showType(buffer.type)})` }
-  return Option.match(buffer.value, {
-    onNone: () => ({ problem: `a buffer whose scope is closed (${showType(buffer.type)})` }),
-    onSome: (value) => ({ value })
-  })
+/** The buffer as this backend's own and open, or what it is instead. */
+const own = (buffer: Buffer): ReferenceBuffer | string => {
+  if (!(buffer instanceof ReferenceBuffer)) return `a buffer of another backend (${showType(buffer.type)})`
+  return buffer.isOpen ? buffer : `a buffer whose scope is closed (${showType(buffer.type)})`
 }
 
-const openBuffer = (buffer: Buffer): Effect.Effect<ReferenceValue, BackendError> => {
-  const found = open(buffer)
-  return "value" in found
-    ? Effect.succeed(found.value)
-    : Effect.fail(new BackendError({ backend: name, reason: `this is ${found.problem}` }))
+const openBuffer = (buffer: Buffer): Effect.Effect<ReferenceBuffer, BackendError> => {
+  const found = own(buffer)
+  return typeof found === "string"
+    ? Effect.fail(new BackendError({ backend: name, reason: `this is ${found}` }))
+    : Effect.succeed(found)
 }
 
 const sameType = (a: TensorType, b: TensorType): boolean => a.dtype === b.dtype && sameShape(a.shape, b.shape)
@@ -70,7 +70,11 @@ const fetchProblem = (graph: Graph, fetch: ReadonlyArray<Fetch>): string | undef
   return unfit && `output ${unfit.output} does not fit into input ${unfit.input}`
 }
 
-const compile = (graph: Graph, { name: program, fetch }: CompileOptions): Effect.Effect<Program, CompileError> => {
+const compileWith = (
+  each: typeof compute,
+  graph: Graph,
+  { name: program, fetch }: CompileOptions
+): Effect.Effect<Program, CompileError> => {
   const problem = fetchProblem(graph, fetch)
   if (problem !== undefined) return Effect.fail(new CompileError({ backend: name, reason: `${program}: ${problem}` }))
   const fail = (reason: string) => Effect.fail(new ExecutionError({ backend: name, program, reason }))
@@ -78,17 +82,14 @@ const compile = (graph: Graph, { name: program, fetch }: CompileOptions): Effect
   const run = Effect.fnUntraced(function* (inputs: ReadonlyArray<Value>) {
     const values: Array<ReferenceValue> = []
     for (const [i, input] of inputs.entries()) {
-      const found = "_tag" in input ? open(input) : { value: fromHost(input) }
-      if ("problem" in found) return yield* fail(`input ${i} is ${found.problem}`)
+      const found = "_tag" in input ? own(input) : { value: fromHost(input) }
+      if (typeof found === "string") return yield* fail(`input ${i} is ${found}`)
       values.push(found.value)
     }
-    for (const way of fetch) {
-      if (typeof way !== "string" && !("_tag" in inputs[way.donate])) {
-        return yield* fail(`input ${way.donate} is donated, so it must be a buffer`)
-      }
-    }
+    const unfit = fetch.find((way) => typeof way !== "string" && !(inputs[way.donate] instanceof ReferenceBuffer))
+    if (typeof unfit === "object") return yield* fail(`input ${unfit.donate} is donated, so it must be a buffer`)
     const computed = yield* Effect.try({
-      try: () => evaluate(graph, values),
+      try: () => evaluate(graph, values, each),
       catch: (error) => new ExecutionError({ backend: name, program, reason: String(error) })
     })
     // Copied before anything is replaced: an output may be an input passed on, and two outputs may be one value.
@@ -104,29 +105,30 @@ const compile = (graph: Graph, { name: program, fetch }: CompileOptions): Effect
   return Effect.succeed({ run })
 }
 
+/** The reference with another way to compute a node: for tests that break it on purpose. */
+const layerWith = (each: typeof compute): Layer.Layer<Backend> =>
+  Layer.succeed(Backend, {
+    name,
+    compile: (graph, options) => compileWith(each, graph, options),
+    upload: (value) => Effect.suspend(() => scopedBuffer(fromHost(value))),
+    write: (buffer, value) =>
+      Effect.flatMap(openBuffer(buffer), (own) => {
+        if (!sameType(own.type, value)) {
+          const reason = `cannot write ${showType(value)} into ${showType(own.type)}`
+          return Effect.fail(new BackendError({ backend: name, reason }))
+        }
+        return Effect.sync(() => own.replace(fromHost(value)))
+      }),
+    read: (buffer) => Effect.map(openBuffer(buffer), (own) => toHost(own.value)),
+    view: () => Option.none()
+  })
+
 /**
  * The oracle: every primitive as its definition says, in float64, one plain loop each. Floats are f32 where they enter
  * and leave; buffers hold float64. Slow; runs anywhere; `view` gives none.
  */
-const layer: Layer.Layer<Backend> = Layer.succeed(
-  Backend,
-  Backend.of({
-    name,
-    compile,
-    upload: (value) => Effect.suspend(() => scopedBuffer(fromHost(value))),
-    write: (buffer, value) =>
-      Effect.flatMap(openBuffer(buffer), () => {
-        if (!sameType(buffer.type, value)) {
-          const reason = `cannot write ${showType(value)} into ${showType(buffer.type)}`
-          return Effect.fail(new BackendError({ backend: name, reason }))
-        }
-        return Effect.sync(() => (buffer as ReferenceBuffer).replace(fromHost(value))) // openBuffer has made sure
-      }),
-    read: (buffer) => Effect.map(openBuffer(buffer), toHost),
-    view: () => Option.none()
-  })
-)
+const layer: Layer.Layer<Backend> = layerWith(compute)
 
+export const Reference = { layer, layerWith }
 export { evaluate } from "./reference/evaluate.ts"
 export { fromHost, toHost, type ReferenceValue } from "./reference/ReferenceValue.ts"
-export const Reference = { layer }

@@ -27,22 +27,26 @@ const binary = (dtype: fc.Arbitrary<DType>) =>
     .chain(([type, [a, b]]) => fc.tuple(values(type, a), values(type, b)))
     .map((inputs) => ({ params: none, inputs }))
 
+const compared = fc
+  .tuple(numberDtypes, broadcastPair, fc.constantFrom("any", "ties"))
+  .chain(([dtype, [a, b], domain]) => fc.tuple(values(dtype, a, domain), values(dtype, b, domain)))
+  .map((inputs) => ({ params: none, inputs }))
+
 /** A tensor of some type, and what parameters suit its shape. */
 const anyWith = <P>(shape: fc.Arbitrary<Shape>, params: (shape: Shape) => fc.Arbitrary<P>, dtype = dtypes) =>
   fc
-    .tuple(dtype, shape)
-    .chain(([type, at]) => fc.record({ params: params(at), x: values(type, at) }))
+    .tuple(dtype, shape, fc.constantFrom("any", "ties"))
+    .chain(([type, at, domain]) => fc.record({ params: params(at), x: values(type, at, domain) }))
     .map(({ params, x }): { params: P; inputs: ReadonlyArray<HostTensor> } => ({ params, inputs: [x] }))
 
 const perAxis = <A>(shape: Shape, f: (extent: number) => fc.Arbitrary<A>) => fc.tuple(...shape.map(f))
 
 const reduction = anyWith(
   shapes(),
-  (shape) =>
-    fc.record({
-      axes: fc.subarray(shape.map((_, axis) => axis)),
-      keepDims: fc.boolean()
-    }),
+  (shape) => {
+    const all = shape.map((_, axis) => axis)
+    return fc.record({ axes: fc.oneof(fc.constant([]), fc.constant(all), fc.subarray(all)), keepDims: fc.boolean() })
+  },
   numberDtypes
 )
 
@@ -113,7 +117,7 @@ export const cases: CaseTable = {
   cos: unary(),
   abs: ofDtype(numberDtypes),
   not: ofDtype(fc.constant("bool")),
-  cast: anyWith(shapes(), () => fc.record({ dtype: fc.constantFrom<DType>("f32", "i32", "bool") })),
+  cast: anyWith(shapes(), () => fc.record({ dtype: fc.constantFrom<DType>("f32", "i32", "bool", "bool") })),
   stopGradient: ofDtype(dtypes),
 
   add: binary(numberDtypes),
@@ -122,10 +126,10 @@ export const cases: CaseTable = {
   div: broadcastPair
     .chain(([a, b]) => fc.tuple(floats(a), floats(b, "nonzero")))
     .map((inputs) => ({ params: none, inputs })),
-  maximum: binary(numberDtypes),
-  minimum: binary(numberDtypes),
-  less: binary(numberDtypes),
-  equal: binary(numberDtypes),
+  maximum: compared,
+  minimum: compared,
+  less: compared,
+  equal: compared,
   and: binary(fc.constant("bool")),
   or: binary(fc.constant("bool")),
   select: fc
@@ -169,7 +173,9 @@ export const cases: CaseTable = {
 
   sum: reduction,
   max: reduction,
-  argmax: lastAxis,
+  argmax: shapes(1)
+    .chain((shape) => values("f32", shape, "ties"))
+    .map((x) => ({ params: none, inputs: [x] })),
   cumsum: fc.tuple(lastAxis, fc.boolean()).map(([{ inputs }, reverse]) => ({ params: { reverse }, inputs })),
   topK: anyWith(
     shapes(1),

@@ -29,8 +29,8 @@ export const broadcastPair: fc.Arbitrary<readonly [Shape, Shape]> = fc
     return [part(0), part(1)] as const
   })
 
-/** Which floats: anything moderate, with zeros, ties and some large; only positive; away from zero; small ones. */
-export type Domain = "any" | "positive" | "nonzero" | "small"
+/** Which numbers: moderate with zeros and some large ones; positive; away from zero; small; so few that many are equal. */
+export type Domain = "any" | "positive" | "nonzero" | "small" | "ties"
 
 const grid = (max: number, step: number) => fc.integer({ min: -max / step, max: max / step }).map((n) => n * step)
 
@@ -51,6 +51,8 @@ const number = (domain: Domain): fc.Arbitrary<number> => {
       return fc.tuple(number("positive"), fc.boolean()).map(([x, negative]) => (negative ? -x : x))
     case "small":
       return grid(2, 1 / 512)
+    case "ties":
+      return grid(1, 1 / 2)
   }
 }
 
@@ -70,8 +72,12 @@ export const indices = (shape: Shape, rows: number): fc.Arbitrary<HostI32> =>
 export const booleans = (shape: Shape): fc.Arbitrary<HostTensor> =>
   array(fc.boolean(), sizeOf(shape)).map((data) => HostTensor.bool(shape, data))
 
-export const values = (dtype: DType, shape: Shape): fc.Arbitrary<HostTensor> =>
-  dtype === "f32" ? floats(shape) : dtype === "i32" ? integers(shape) : booleans(shape)
+export const values = (dtype: DType, shape: Shape, domain: "any" | "ties" = "any"): fc.Arbitrary<HostTensor> =>
+  dtype === "f32"
+    ? floats(shape, domain)
+    : dtype === "i32"
+      ? integers(shape, domain === "ties" ? 1 : 100)
+      : booleans(shape)
 
 /** Mostly floats: most of a program is. */
 export const dtypes: fc.Arbitrary<DType> = fc.oneof(
