@@ -8,11 +8,12 @@ import { CliConfig, CliOutput, Command, GlobalFlag } from "effect/cli"
 import { backends } from "./commands/backends.ts"
 import { sample } from "./commands/sample.ts"
 import { score } from "./commands/score.ts"
+import { train } from "./commands/train.ts"
 import { failureOf } from "./failure.ts"
 
 const root = Command.make("foretoken").pipe(
   Command.withDescription("Reinforcement Pre-Training: a language model thinks about what comes next in a text."),
-  Command.withSubcommands([score, sample, backends])
+  Command.withSubcommands([train, score, sample, backends])
 )
 
 const { version }: { readonly version: string } = createRequire(import.meta.url)("../package.json")

@@ -65,3 +65,11 @@ export const backend = {
 export const temperature = number("temperature", (value) => value >= 0, "0 or more").pipe(
   Flag.withDescription("of sampling; 0 takes the likeliest token")
 )
+
+export const template = maybe(
+  Flag.Literals("template", ["boxed", "compact"]).pipe(
+    Flag.withDescription(
+      "how the model is asked and how it answers (default: compact where the vocabulary has <|think|>, else boxed)"
+    )
+  )
+)

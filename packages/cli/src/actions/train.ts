@@ -1,0 +1,154 @@
+import { access, rm } from "node:fs/promises"
+import { Backend, Corpus } from "@foretoken/core"
+import type { Backend as BackendService, LoadedModel, Pipeline } from "@foretoken/core"
+import * as Clock from "effect/Clock"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import type * as Scope from "effect/Scope"
+import type { BackendChoice } from "../backend.ts"
+import { backendLayer } from "../backend.ts"
+import { openModel } from "../model.ts"
+import { duration, makeProgress } from "../Progress.ts"
+import { freeRunDirectory } from "../runDirectory.ts"
+import { table } from "../table.ts"
+import { nextTokenRun } from "../training/nextTokenRun.ts"
+import { reinforcementRun } from "../training/reinforcementRun.ts"
+import { supervisedRun } from "../training/supervisedRun.ts"
+
+export interface Input extends BackendChoice {
+  readonly model: string
+  readonly tokenizer: string | undefined
+  readonly corpus: string
+  readonly field: string
+  readonly objective: "rpt" | "ntp" | "sft"
+  readonly steps: number
+  readonly seed: number
+  readonly run: string | undefined
+  readonly checkpointEvery: number | undefined
+  readonly minEntropy: number | undefined
+  readonly quantile: number | undefined
+  readonly minContext: number
+  readonly context: number
+  readonly positions: number
+  readonly documents: number | undefined
+  readonly group: number
+  readonly temperature: number
+  readonly maxTokens: number
+  readonly template: "boxed" | "compact" | undefined
+  readonly samplers: number
+  readonly lr: number | undefined
+  readonly warmup: number
+  readonly low: number
+  readonly high: number
+  readonly advantage: "grpo" | "drGrpo" | "rloo"
+  readonly dynamicFrom: number | undefined
+  readonly completionField: string
+  readonly noise: number
+}
+
+/** A training with its parts at hand. */
+export interface Training {
+  readonly input: Input
+  readonly corpus: Corpus.Corpus
+  readonly policy: LoadedModel
+  /** The run directory. */
+  readonly directory: string
+  readonly onStep: (report: Pipeline.StepReport) => Effect.Effect<void>
+}
+
+/** What all objectives come to. */
+export interface Trained {
+  readonly steps: number
+  /** "done", or why it ended before its steps were made. */
+  readonly ended: string
+  readonly weightsHash: string
+  /** Directories of the last checkpoint and of the best by validation. */
+  readonly checkpoint: string
+  readonly best: string
+  /** Of the last step. */
+  readonly metrics: Readonly<Record<string, number>>
+}
+
+interface Output extends Trained {
+  readonly run: string
+  readonly objective: Input["objective"]
+  readonly backend: string
+  readonly seconds: number
+}
+
+export const run = (input: Input): Effect.Effect<Output, Error, Scope.Scope> =>
+  trained(input).pipe(Effect.provide(backendLayer(input)))
+
+const trained = Effect.fnUntraced(function* (input: Input) {
+  const began = yield* Clock.currentTimeMillis
+  const { name: backend } = yield* Backend
+  const corpus = yield* Corpus.open(input.corpus, { field: input.field })
+  const policy = yield* openModel(input, input.seed)
+  const directory = input.run ?? (yield* freeRunDirectory(input))
+  const progress = yield* makeProgress({ title: input.objective, unit: "steps", total: input.steps })
+  let begun = false
+  const onStep = (report: Pipeline.StepReport) => {
+    begun = true
+    const line = stepLine(report)
+    return Effect.andThen(progress.print(line), progress.update(report.step))
+  }
+  const result = yield* removedUnless(
+    () => begun,
+    directory,
+    objectiveRun({ input, corpus, policy, directory, onStep })
+  )
+  const seconds = ((yield* Clock.currentTimeMillis) - began) / 1000
+  return { run: directory, objective: input.objective, backend, seconds, ...result }
+})
+
+const objectiveRun = (training: Training): Effect.Effect<Trained, Error, BackendService> => {
+  switch (training.input.objective) {
+    case "rpt":
+      return reinforcementRun(training)
+    case "ntp":
+      return nextTokenRun(training)
+    case "sft":
+      return supervisedRun(training)
+  }
+}
+
+/** A run that failed before its first step leaves no directory behind; one that was there before stays as it was. */
+const removedUnless = <A, E, R>(begun: () => boolean, directory: string, effect: Effect.Effect<A, E, R>) =>
+  Effect.gen(function* () {
+    const existed = yield* Effect.promise(() =>
+      access(directory).then(
+        () => true,
+        () => false
+      )
+    )
+    const remove = Effect.promise(() => rm(directory, { recursive: true, force: true }).catch(() => undefined))
+    return yield* Effect.onExit(effect, (exit) => (Exit.isSuccess(exit) || existed || begun() ? Effect.void : remove))
+  })
+
+/** The metrics worth a glance, in this order, where a step has them. */
+const shown = [
+  ["reward/mean", "reward"],
+  ["groups/informative", "informative"],
+  ["outcome/answered", "answered"],
+  ["loss", "loss"],
+  ["entropy", "entropy"],
+  ["approx_kl", "kl"],
+  ["grad_norm", "gradient"]
+] as const
+
+const stepLine = ({ step, steps, metrics }: Pipeline.StepReport): string => {
+  const values = shown.flatMap(([name, label]) => (name in metrics ? [`${label} ${metrics[name].toPrecision(3)}`] : []))
+  return [`step ${step}/${steps}`, ...values].join("  ")
+}
+
+export const show = ({ run, steps, ended, seconds, weightsHash, checkpoint, metrics }: Output): string => {
+  const rows = Object.entries(metrics).map(([name, value]) => [name, String(Number(value.toPrecision(6)))])
+  return [
+    `${steps} steps in ${duration(seconds * 1000)}${ended === "done" ? "" : ` (${ended})`}`,
+    `run         ${run}`,
+    `checkpoint  ${checkpoint}`,
+    `weights     ${weightsHash}`,
+    "",
+    table(["last step", ""], rows)
+  ].join("\n")
+}

@@ -1,0 +1,136 @@
+import { Flag } from "effect/cli"
+import { makeCommand } from "../command.ts"
+import * as flags from "../flags.ts"
+
+const share = (name: string) => flags.number(name, (value) => value >= 0 && value <= 1, "a share from 0 to 1")
+
+const problems = {
+  minEntropy: flags.maybe(
+    flags
+      .number("min-entropy", (value) => value >= 0, "a number of nats, 0 or more")
+      .pipe(Flag.withDescription("rpt: asks positions whose top-16 entropy is at least so many nats (default: 1)"))
+  ),
+  quantile: flags.maybe(
+    share("quantile").pipe(
+      Flag.withDescription("rpt: instead, positions at or above this quantile of their document's entropies")
+    )
+  ),
+  minContext: flags
+    .whole("min-context", 1)
+    .pipe(Flag.withDescription("rpt: tokens that must precede a position"), Flag.withDefault(16)),
+  context: flags
+    .whole("context", 2)
+    .pipe(Flag.withDescription("tokens of a document read at a time; a longer one is cut"), Flag.withDefault(512)),
+  positions: flags
+    .whole("positions", 1)
+    .pipe(Flag.withDescription("rpt: positions asked of a document"), Flag.withDefault(4)),
+  documents: flags.maybe(
+    flags.whole("documents", 1).pipe(Flag.withDescription("documents of a step (default: 4; ntp and sft: 8)"))
+  )
+}
+
+const sampling = {
+  group: flags.whole("group", 2).pipe(Flag.withDescription("rpt: rollouts of a position"), Flag.withDefault(8)),
+  temperature: flags.positive("temperature").pipe(Flag.withDescription("rpt: of sampling"), Flag.withDefault(0.8)),
+  maxTokens: flags
+    .whole("max-tokens", 1)
+    .pipe(Flag.withDescription("rpt: tokens of the longest completion"), Flag.withDefault(64)),
+  template: flags.template,
+  samplers: flags
+    .whole("samplers", 1, 64)
+    .pipe(Flag.withDescription("rpt: actors that sample side by side; never changes results"), Flag.withDefault(1))
+}
+
+const learning = {
+  lr: flags.maybe(
+    flags.positive("lr").pipe(Flag.withDescription("learning rate of AdamW (default: 1e-6; ntp 3e-4; sft 1e-5)"))
+  ),
+  warmup: flags
+    .whole("warmup", 0)
+    .pipe(Flag.withDescription("steps in which the learning rate rises"), Flag.withDefault(0)),
+  low: flags
+    .number("low", (value) => value >= 0 && value < 1, "at least 0 and below 1")
+    .pipe(Flag.withDescription("rpt: the ratio counts down to 1 - low"), Flag.withDefault(0.2)),
+  high: flags
+    .number("high", (value) => value >= 0, "0 or more")
+    .pipe(Flag.withDescription("rpt: and up to 1 + high"), Flag.withDefault(0.28)),
+  advantage: Flag.Literals("advantage", ["grpo", "drGrpo", "rloo"]).pipe(
+    Flag.withDescription("rpt: how much better than its group a rollout did"),
+    Flag.withDefault("grpo")
+  ),
+  dynamicFrom: flags.maybe(
+    flags
+      .whole("dynamic-from", 0)
+      .pipe(
+        Flag.withDescription("rpt: from this step on, groups of equal rewards are replaced by others (default: never)")
+      )
+  )
+}
+
+const traces = {
+  completionField: Flag.String("completion-field").pipe(
+    Flag.withMetavar("NAME"),
+    Flag.withDescription("sft: where a line of a .jsonl file has what is to be written after --field"),
+    Flag.withDefault("completion")
+  ),
+  noise: share("noise").pipe(
+    Flag.withDescription("sft on dials: share of thought tokens that are wrong"),
+    Flag.withDefault(0.05)
+  )
+}
+
+export const train = makeCommand({
+  name: "train",
+  description:
+    "Trains a model. rpt: reinforcement pre-training on plain text; ntp: next-token prediction; sft: completions that " +
+    "are given (of dials: its worked examples). The JSON is { run, objective, backend, steps, ended, weightsHash, " +
+    "checkpoint, best, seconds, metrics }; metrics are those of the last step. The run directory has manifest.json, " +
+    "metrics.jsonl, samples.jsonl and checkpoints that load in transformers.",
+  flags: {
+    model: Flag.String("model").pipe(
+      Flag.withMetavar("DIR|preset:NAME"),
+      Flag.withDescription("a Hugging Face directory, or preset:nano, preset:micro, preset:small for new weights")
+    ),
+    tokenizer: flags.maybe(
+      Flag.String("tokenizer").pipe(
+        Flag.withMetavar("DIR"),
+        Flag.withDescription("where tokenizer.json lies (default: with the model; of a preset: that of dials)")
+      )
+    ),
+    corpus: flags.corpus,
+    field: flags.field,
+    objective: Flag.Literals("objective", ["rpt", "ntp", "sft"]).pipe(
+      Flag.withDescription("what is learned"),
+      Flag.withDefault("rpt")
+    ),
+    steps: flags.whole("steps", 1).pipe(Flag.withDescription("updates"), Flag.withDefault(100)),
+    seed: flags.seed,
+    run: flags.maybe(
+      Flag.String("run").pipe(
+        Flag.withMetavar("DIR"),
+        Flag.withDescription("a directory that does not exist yet (default: runs/, named after what is run)")
+      )
+    ),
+    checkpointEvery: flags.maybe(
+      flags
+        .whole("checkpoint-every", 1)
+        .pipe(Flag.withDescription("rpt: a checkpoint every so many steps, beside the last (default: none)"))
+    ),
+    ...problems,
+    ...sampling,
+    ...learning,
+    ...traces,
+    ...flags.backend
+  },
+  examples: [
+    {
+      command: "foretoken train --model DIR --corpus gsm8k.jsonl --field answer --steps 200",
+      description: "Reinforcement pre-training of a model on a text"
+    },
+    {
+      command: "foretoken train --objective ntp --model preset:micro --corpus dials --steps 500",
+      description: "A small model from random weights"
+    }
+  ],
+  load: () => import("../actions/train.ts")
+})

@@ -1,0 +1,24 @@
+import { access } from "node:fs/promises"
+import { basename, extname, join, resolve } from "node:path"
+import * as Effect from "effect/Effect"
+
+/** runs/rpt-stories15M-train-seed1, or the first of -2, -3, ... that is free. */
+export const freeRunDirectory = (of: {
+  readonly objective: string
+  readonly model: string
+  readonly corpus: string
+  readonly seed: number
+}): Effect.Effect<string> =>
+  Effect.promise(async () => {
+    const model = basename(resolve(of.model)).replace(":", "-")
+    const corpus = basename(of.corpus, extname(of.corpus))
+    const name = join("runs", [of.objective, model, corpus, `seed${of.seed}`].join("-"))
+    for (let number = 1; ; number++) {
+      const directory = number === 1 ? name : `${name}-${number}`
+      const isFree = await access(directory).then(
+        () => false,
+        () => true
+      )
+      if (isFree) return directory
+    }
+  })
