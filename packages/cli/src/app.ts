@@ -6,14 +6,16 @@ import * as Exit from "effect/Exit"
 import * as Layer from "effect/Layer"
 import { CliConfig, CliOutput, Command, GlobalFlag } from "effect/cli"
 import { backends } from "./commands/backends.ts"
+import { evaluate } from "./commands/eval.ts"
 import { sample } from "./commands/sample.ts"
 import { score } from "./commands/score.ts"
 import { train } from "./commands/train.ts"
 import { failureOf } from "./failure.ts"
+import { quickstart } from "./quickstart/index.ts"
 
 const root = Command.make("foretoken").pipe(
   Command.withDescription("Reinforcement Pre-Training: a language model thinks about what comes next in a text."),
-  Command.withSubcommands([train, score, sample, backends])
+  Command.withSubcommands([quickstart, train, evaluate, score, sample, backends])
 )
 
 const { version }: { readonly version: string } = createRequire(import.meta.url)("../package.json")

@@ -1,0 +1,51 @@
+import { Flag } from "effect/cli"
+import { makeCommand } from "../command.ts"
+import * as flags from "../flags.ts"
+
+export const evaluate = makeCommand({
+  name: "eval",
+  description:
+    "Next-token accuracy of a model on a text by difficulty (entropy of the 16 likeliest tokens under this model), with " +
+    "95 % bootstrap intervals over documents. direct: the likeliest token; with --reasoned also after thinking, at the " +
+    "same positions. The JSON is { corpus, backend, documents, skipped, positions, entropy, direct, reasoned?, " +
+    "difference?, outcomes? }; a table is { all, nested, disjoint, tags }, a row { name, from, to, estimate, low, high, " +
+    "count, clusters }.",
+  flags: {
+    model: flags.model,
+    corpus: flags.corpus,
+    field: flags.field,
+    documents: flags
+      .whole("documents", 1)
+      .pipe(Flag.withDescription("documents that are read, from the first on"), Flag.withDefault(64)),
+    minContext: flags
+      .whole("min-context", 1)
+      .pipe(Flag.withDescription("tokens that must precede a position"), Flag.withDefault(16)),
+    context: flags
+      .whole("context", 2)
+      .pipe(Flag.withDescription("tokens of a document that are read"), Flag.withDefault(512)),
+    positions: flags.maybe(
+      flags
+        .whole("positions", 1)
+        .pipe(Flag.withDescription("positions of a document, drawn (default: all; with --reasoned 8)"))
+    ),
+    reasoned: Flag.Boolean("reasoned").pipe(
+      Flag.withDescription("lets the model think at every position, too"),
+      Flag.withDefault(false)
+    ),
+    template: flags.template,
+    maxTokens: flags
+      .whole("max-tokens", 1)
+      .pipe(Flag.withDescription("--reasoned: tokens of the longest completion"), Flag.withDefault(64)),
+    temperature: flags.temperature.pipe(Flag.withDefault(0)),
+    seed: flags.seed,
+    ...flags.backend
+  },
+  examples: [
+    { command: "foretoken eval --model DIR --corpus gsm8k.jsonl --field answer", description: "Direct accuracy" },
+    {
+      command: "foretoken eval --model DIR --corpus dials --reasoned",
+      description: "With thoughts, on the generated corpus"
+    }
+  ],
+  load: () => import("../actions/eval.ts")
+})
