@@ -7,20 +7,32 @@ import type { HostTensor, TensorType } from "./HostTensor.ts"
 export class CompileError extends Schema.TaggedError<CompileError>()("CompileError", {
   backend: Schema.String,
   reason: Schema.String
-}) {}
+}) {
+  override get message(): string {
+    return `${this.backend}: ${this.reason}`
+  }
+}
 
 /** A run that failed. */
 export class ExecutionError extends Schema.TaggedError<ExecutionError>()("ExecutionError", {
   backend: Schema.String,
   program: Schema.String,
   reason: Schema.String
-}) {}
+}) {
+  override get message(): string {
+    return `${this.backend}: ${this.program}: ${this.reason}`
+  }
+}
 
 /** A device that is missing, or memory that could not be had. */
 export class BackendError extends Schema.TaggedError<BackendError>()("BackendError", {
   backend: Schema.String,
   reason: Schema.String
-}) {}
+}) {
+  override get message(): string {
+    return `${this.backend}: ${this.reason}`
+  }
+}
 
 /**
  * Values that stay where the backend keeps them. A buffer lives as long as the scope it was made in; a run that donates
