@@ -1,29 +1,28 @@
 import type { Node, Op } from "@foretoken/core"
 import * as tf from "@tensorflow/tfjs-core"
 import { alias, reshape, tfType } from "../tensors.ts"
+import { mapElements } from "../wasm/mapElements.ts"
 import { broadcast } from "./broadcast.ts"
 import type { Lowering } from "./Lowering.ts"
 import { one } from "./Lowering.ts"
 
-type Unary =
-  | "neg"
-  | "exp"
-  | "log"
-  | "sqrt"
-  | "rsqrt"
-  | "reciprocal"
-  | "tanh"
-  | "sigmoid"
-  | "sin"
-  | "cos"
-  | "abs"
-  | "not"
+type Unary = "neg" | "exp" | "log" | "sqrt" | "rsqrt" | "tanh" | "sigmoid" | "abs" | "not"
 type Binary = "add" | "sub" | "mul" | "div" | "maximum" | "minimum" | "less" | "equal" | "and" | "or"
 
 const unary =
   <O extends Unary>(f: (x: tf.Tensor) => tf.Tensor): Lowering<O> =>
   () =>
     one(f)
+
+// libtensorflow's own Reciprocal is an estimate, off by three units in the last place; its division is exact.
+const reciprocal: Lowering<"reciprocal"> = (_, { device }) =>
+  one(device === "tensorflow" ? (x) => tf.div(1, x) : tf.reciprocal)
+
+/** WebAssembly's kernels for these err by 2e-7 near zero, where the result is a thousandth. */
+const angle =
+  <O extends "sin" | "cos">(f: (x: tf.Tensor) => tf.Tensor, onHost: (x: number) => number): Lowering<O> =>
+  (_, { device }) =>
+    one(device === "wasm" ? (x) => mapElements(x, onHost) : f)
 
 /** Axes that broadcast within an operation: libtensorflow refuses more, XNNPACK (WebAssembly) answers nonsense. */
 const broadcastAxes = { tensorflow: 5, wasm: 6 }
@@ -68,11 +67,11 @@ export const elementwise = {
   log: unary(tf.log),
   sqrt: unary(tf.sqrt),
   rsqrt: unary(tf.rsqrt),
-  reciprocal: unary(tf.reciprocal),
+  reciprocal,
   tanh: unary(tf.tanh),
   sigmoid: unary(tf.sigmoid),
-  sin: unary(tf.sin),
-  cos: unary(tf.cos),
+  sin: angle(tf.sin, Math.sin),
+  cos: angle(tf.cos, Math.cos),
   abs: unary(tf.abs),
   not: unary(tf.logicalNot),
   cast,
