@@ -100,17 +100,15 @@ const makeHandlers = Effect.fnUntraced(function* (
 
 /**
  * The batch cut by documents. Groups whose advantages are all zero have no gradient and are left out; their tokens still
- * count in the mean.
+ * count in the mean of the loss.
  */
 export const microBatches = (
   { frame }: Pick<RunContext, "frame">,
   { loss, documentsPerMicroBatch }: Pick<OptimizerSettings, "loss" | "documentsPerMicroBatch">,
   groups: ReadonlyArray<AdvantagedGroup>
 ): ReadonlyArray<MicroBatch> => {
-  const tokenCount = groups
-    .flatMap(({ rollouts }) => rollouts)
-    .reduce((sum, { rollout }) => sum + rollout.completion.tokens.length, 0)
   const moving = groups.filter(({ rollouts }) => rollouts.some(({ advantage }) => advantage !== 0))
+  const counts = { tokenCount: tokensOf(groups), tokensRead: tokensOf(moving) }
   const documents = [...Map.groupBy(moving, ({ problem }) => problem.document.id).values()]
   const cuts = Array.from({ length: Math.ceil(documents.length / documentsPerMicroBatch) }, (_, i) =>
     documents.slice(i * documentsPerMicroBatch, (i + 1) * documentsPerMicroBatch)
@@ -122,11 +120,19 @@ export const microBatches = (
     const branches = size * 2 ** Math.ceil(Math.log2(most))
     const longest = frame.head.length + Math.max(...own.map(({ problem }) => problem.anchor))
     const padding = { documents: documentsPerMicroBatch, branches, trunkLength: bucket(longest, trunkMultiple) }
-    return policyMicroBatch(loss, own[0].rollouts[0].rollout.temperature, pack(frame, own, padding), tokenCount)
+    return policyMicroBatch(loss, own[0].rollouts[0].rollout.temperature, pack(frame, own, padding), counts)
   })
 }
 
-const policyMicroBatch = (loss: Loss, temperature: number, batch: Batch, tokenCount: number): MicroBatch => {
+const tokensOf = (groups: ReadonlyArray<AdvantagedGroup>): number =>
+  groups.flatMap(({ rollouts }) => rollouts).reduce((sum, { rollout }) => sum + rollout.completion.tokens.length, 0)
+
+const policyMicroBatch = (
+  loss: Loss,
+  temperature: number,
+  batch: Batch,
+  { tokenCount, tokensRead }: { readonly tokenCount: number; readonly tokensRead: number }
+): MicroBatch => {
   const { trunk, branches } = batch
   const { documents, branches: count, length, tailLength } = branches
   const perToken = [documents, count, length]
@@ -140,7 +146,8 @@ const policyMicroBatch = (loss: Loss, temperature: number, batch: Batch, tokenCo
       mask: HostTensor.f32(perToken, branches.mask),
       behaviourLogprobs: HostTensor.f32(perToken, batch.behaviourLogprobs),
       advantages: HostTensor.f32([documents, count], batch.advantages),
-      tokenCount: HostTensor.f32([], [tokenCount])
+      tokenCount: HostTensor.f32([], [tokenCount]),
+      tokensRead: HostTensor.f32([], [tokensRead])
     }
   }
 }

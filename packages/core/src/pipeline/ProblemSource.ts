@@ -3,7 +3,7 @@ import type { Scope } from "effect"
 import type { CorpusError } from "../data/CorpusError.ts"
 import type { Entropy } from "../data/Difficulty.ts"
 import { entropy } from "../data/Difficulty.ts"
-import type { Problem, TokenizedDocument } from "../data/NextToken.ts"
+import type { TokenizedDocument } from "../data/NextToken.ts"
 import type { NothingEligible, Problems } from "../data/Problems.ts"
 import { noneHardEnough, problemsOf, trunks } from "../data/Problems.ts"
 import type { HostScores, Scorer } from "../model/Scorer.ts"
@@ -40,8 +40,13 @@ export interface ProblemSourceOptions {
   readonly shuffleBuffer: number
 }
 
-/** One trunk pass per document tells which of its positions are hard enough to be asked. */
-export const makeProblemSource = (options: ProblemSourceOptions): Effect.Effect<ProblemSource, never, Scope.Scope> =>
+/**
+ * One trunk pass per document tells which of its positions are hard enough to be asked. The first problems are looked for
+ * at once: a corpus that cannot be read, or in which there is nothing to ask, fails here.
+ */
+export const makeProblemSource = (
+  options: ProblemSourceOptions
+): Effect.Effect<ProblemSource, ProblemError, Scope.Scope> =>
   Effect.gen(function* () {
     const { context, problems, documentsPerUnit, shuffleBuffer } = options
     const { seed, tokenizer } = context
@@ -72,7 +77,7 @@ export const makeProblemSource = (options: ProblemSourceOptions): Effect.Effect<
           Stream.flatMap((hard) => Stream.fromIterable(hard)),
           Stream.map((own) => {
             found = true
-            return { epoch, own }
+            return { epoch, problems: own }
           })
         )
         const nothing = Stream.suspend(() =>
@@ -82,16 +87,21 @@ export const makeProblemSource = (options: ProblemSourceOptions): Effect.Effect<
       })
 
     const pull = yield* Stream.iterate(0, (epoch) => epoch + 1).pipe(Stream.flatMap(epochOf), Stream.toPull)
-    let waiting: ReadonlyArray<{ readonly epoch: number; readonly own: ReadonlyArray<Problem> }> = []
+    let waiting: Unit["documents"] = []
     let index = 0
 
-    const next = Effect.gen(function* () {
+    const fill = Effect.gen(function* () {
       while (waiting.length < documentsPerUnit) waiting = [...waiting, ...(yield* pull)]
-      const taken = waiting.slice(0, documentsPerUnit)
-      waiting = waiting.slice(documentsPerUnit)
-      return { index: index++, epoch: taken[0].epoch, problems: taken.map(({ own }) => own) }
     }).pipe(Pull.catchDone(() => Effect.die("an endless stream of epochs has ended")))
 
+    const next = Effect.gen(function* () {
+      yield* fill
+      const taken = waiting.slice(0, documentsPerUnit)
+      waiting = waiting.slice(documentsPerUnit)
+      return { index: index++, documents: taken }
+    })
+
+    yield* fill
     return { next, skipped: () => ({ ...skipped }) }
   })
 

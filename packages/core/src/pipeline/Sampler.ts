@@ -92,11 +92,12 @@ const makeHandlers = Effect.fnUntraced(function* (context: RunContext, settings:
     return policy.version
   })
 
-  const rollouts = Effect.fnUntraced(function* ({ problems, epoch }: UnitType, version: Version) {
+  const rollouts = Effect.fnUntraced(function* ({ documents }: UnitType, version: Version) {
     if (loaded !== version) return yield* new NotSynced({ wanted: version, has: loaded ?? "none" })
+    const problems = documents.map((document) => document.problems)
     const positions = Math.max(...problems.map((own) => own.length))
-    const request = packRequest(context, settings, problems, positions, (problem, rollout) =>
-      rolloutUniforms(seed, { problem: `${epoch}/${problem.id}`, rollout }, settings.maxTokens)
+    const request = packRequest(context, settings, problems, positions, (problem, rollout, document) =>
+      rolloutUniforms(seed, { problem: `${documents[document].epoch}/${problem.id}`, rollout }, settings.maxTokens)
     )
     const completions = yield* generator.generate(weights, request)
     return problems.flatMap((own, document) =>

@@ -43,9 +43,7 @@ export const Problem: Schema.Codec<ProblemType> = Schema.Struct({
  */
 export const Unit = Schema.Struct({
   index: Schema.Int,
-  epoch: Schema.Int,
-  /** per document */
-  problems: Schema.Array(Schema.Array(Problem))
+  documents: Schema.Array(Schema.Struct({ epoch: Schema.Int, problems: Schema.Array(Problem) }))
 })
 export type Unit = typeof Unit.Type
 

@@ -4,8 +4,10 @@ import type { Policy, Unit } from "./messages.ts"
 import type { SamplerProtocol, Synced } from "./Sampler.ts"
 import { sample, sync } from "./Sampler.ts"
 
-/** Times that a unit is sampled again after its sampler crashed under it. */
+/** Times that something is asked for again after its sampler crashed over it. */
 const retries = 2
+
+const crashed = (error: { readonly _tag: string }) => error._tag === "ActorCrashed" || error._tag === "NotSynced"
 
 /**
  * Loads a policy into every sampler, and gives a function that samples a unit on whichever is free. A sampler that
@@ -16,25 +18,21 @@ export const syncPool = Effect.fnUntraced(function* (
   policy: Policy
 ) {
   const idle = yield* Queue.unbounded<Synced>()
-  yield* Effect.forEach(samplers, (ref) => Effect.flatMap(sync(ref, policy), (synced) => Queue.offer(idle, synced)), {
+  const load = (ref: ActorRef<SamplerProtocol>) =>
+    Effect.retry(sync(ref, policy), { times: retries, while: (error) => crashed(error) })
+  yield* Effect.forEach(samplers, (ref) => Effect.flatMap(load(ref), (synced) => Queue.offer(idle, synced)), {
     concurrency: "unbounded"
   })
-  const again = ({ ref }: Synced, unit: Unit) =>
+
+  const again = (ref: ActorRef<SamplerProtocol>, unit: Unit) =>
     Effect.retry(
       Effect.flatMap(sync(ref, policy), (synced) => sample(synced, unit)),
-      {
-        times: retries - 1,
-        while: (error) => error._tag === "ActorCrashed" || error._tag === "NotSynced"
-      }
+      { times: retries - 1, while: (error) => crashed(error) }
     )
   const onFree = (unit: Unit) =>
     Effect.acquireUseRelease(
       Queue.take(idle),
-      (synced) =>
-        Effect.catchTags(sample(synced, unit), {
-          ActorCrashed: () => again(synced, unit),
-          NotSynced: () => again(synced, unit)
-        }),
+      (synced) => Effect.catchIf(sample(synced, unit), crashed, () => again(synced.ref, unit)),
       (synced) => Queue.offer(idle, synced)
     )
   return { sample: onFree }

@@ -18,7 +18,7 @@ export interface PolicyTokens {
   readonly tokenCount: Tensor
 }
 
-/** Sums over this micro-batch; divided by the batch's token count they are the metrics of the step. */
+/** Sums over this micro-batch; those of all, divided by the tokens they were taken over, are the metrics of the step. */
 export interface PolicyLoss {
   readonly loss: Tensor
   /** Σ k3 estimates of KL(behaviour || current), nats */

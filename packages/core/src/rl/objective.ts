@@ -48,11 +48,13 @@ export const supervised: Objective = (config, weights, { trunk, trunkWeights, br
 
 /**
  * The policy loss on rollouts. Data: `trunk`, `branches`, `anchors`, and aligned to the branches `mask` and
- * `behaviourLogprobs` f32 [D,B,L], `advantages` f32 [D,B], `tokenCount` f32 []. The tail's `given` tokens are no targets.
+ * `behaviourLogprobs` f32 [D,B,L], `advantages` f32 [D,B], `tokenCount` f32 [] (of the whole batch) and `tokensRead` f32 []
+ * (of all micro-batches: without the groups that are left out because nothing is to be learned from them), of which the
+ * metrics are means. The tail's `given` tokens are no targets.
  */
 export const policy =
   (loss: Loss, given: number, temperature: number): Objective =>
-  (config, weights, { trunk, branches, anchors, mask, behaviourLogprobs, advantages, tokenCount }) => {
+  (config, weights, { trunk, branches, anchors, mask, behaviourLogprobs, advantages, tokenCount, tokensRead }) => {
     const hung = { tokens: branches, anchors }
     const encoded = encode(config, weights, trunk, [hung])
     const afterTail = (x: Tensor) => x.sliceAxis(2, given, branches.shape[2])
@@ -66,9 +68,9 @@ export const policy =
     return {
       loss: result.loss,
       sums: {
-        approx_kl: result.klSum.div(tokenCount),
-        clipfrac: result.cutSum.div(tokenCount),
-        "ratio/mean": result.ratioSum.div(tokenCount)
+        approx_kl: result.klSum.div(tokensRead),
+        clipfrac: result.cutSum.div(tokensRead),
+        "ratio/mean": result.ratioSum.div(tokensRead)
       },
       maxima: { "logprob_gap/max": result.logprobGap }
     }

@@ -1,0 +1,62 @@
+import { Effect } from "effect"
+import { makeScorer } from "../model/Scorer.ts"
+import type { StoredModel } from "../model/ModelDirectory.ts"
+import { openMetrics } from "../run/Metrics.ts"
+import { createRun, metricsPath, samplesPath } from "../run/Run.ts"
+import { openSamples } from "../run/Samples.ts"
+import { Backend } from "../tensor/Backend.ts"
+import { makeProgramCache } from "../tensor/ProgramCache.ts"
+import { spawnActors } from "./actors.ts"
+import { checkRun } from "./checkRun.ts"
+import { makeCheckpointKeeper } from "./checkpointKeeper.ts"
+import { uploadWeights } from "./Evaluator.ts"
+import { fitProblems } from "./fitProblems.ts"
+import { manifestOf } from "./manifestOf.ts"
+import type { Pipeline } from "./Pipeline.ts"
+import { loadPolicy } from "./policySource.ts"
+import type { Problems } from "../data/Problems.ts"
+import { makeProblemSource } from "./ProblemSource.ts"
+import { makeRunContext } from "./RunContext.ts"
+import type { RunContext } from "./RunContext.ts"
+import type { RunOptions } from "./runPipeline.ts"
+
+/**
+ * Brings a pipeline to life: model and problems, actors, run directory. The directory comes last: what cannot start
+ * leaves nothing on disk.
+ */
+export const startRun = Effect.fnUntraced(function* (pipeline: Pipeline, options: RunOptions) {
+  const { seed, samplers = 1, checkpointEvery = Infinity } = options
+  yield* Effect.fromResult(checkRun(pipeline, options))
+  const { name } = yield* Backend
+  const loaded = yield* loadPolicy(pipeline.policy)
+  const { stored, tokenizer } = loaded
+  const context = makeRunContext({ seed, config: stored.config, tokenizer, template: pipeline.template })
+  const problems = yield* fitProblems(pipeline.problems, context, pipeline.sampler.settings.maxTokens)
+  const source = yield* openProblems(pipeline, problems, context, stored)
+  const actors = yield* spawnActors(pipeline, context, loaded, samplers)
+
+  const made = yield* createRun(options.run, manifestOf(pipeline, { steps: options.steps, seed, samplers }, name))
+  return {
+    pipeline,
+    context,
+    source,
+    actors,
+    metrics: yield* openMetrics(metricsPath(made)),
+    samples: yield* openSamples(samplesPath(made)),
+    checkpoints: makeCheckpointKeeper(made, stored, actors.store, checkpointEvery)
+  }
+})
+
+/** A run that is under way. */
+export type Running = Effect.Success<ReturnType<typeof startRun>>
+
+/** The problems of a run are judged by the model that it starts from, whatever becomes of that model. */
+const openProblems = Effect.fnUntraced(function* (
+  { batch }: Pipeline,
+  problems: Problems,
+  context: RunContext,
+  { config, weights }: StoredModel
+) {
+  const scorer = yield* makeScorer(config, yield* makeProgramCache)
+  return yield* makeProblemSource({ context, problems, scorer, weights: yield* uploadWeights(weights), ...batch })
+})
