@@ -1,8 +1,14 @@
 import { spawn } from "node:child_process"
 import { existsSync } from "node:fs"
 import { fileURLToPath } from "node:url"
+import { Effect } from "effect"
+import { run } from "../../packages/cli/src/app.ts"
+import { Streams } from "../../packages/cli/src/Streams.ts"
 
 const root = fileURLToPath(new URL("../../", import.meta.url))
+
+/** Arguments to Node that start the command from its sources. */
+export const entryPoint = ["-C", "@foretoken/source", `${root}packages/cli/src/main.ts`]
 
 export interface Finished {
   readonly code: number | null
@@ -16,7 +22,7 @@ export const foretoken = (
   options: { readonly directory?: string } = {}
 ): Promise<Finished> =>
   new Promise((resolve, reject) => {
-    const child = spawn(process.execPath, ["-C", "@foretoken/source", `${root}packages/cli/src/main.ts`, ...args], {
+    const child = spawn(process.execPath, [...entryPoint, ...args], {
       cwd: options.directory ?? root,
       stdio: ["ignore", "pipe", "pipe"]
     })
@@ -27,6 +33,19 @@ export const foretoken = (
     child.on("error", reject)
     child.on("close", (code) => resolve({ code, stdout, stderr }))
   })
+
+/** Runs the command in this process, which takes less time; no terminal is watching. */
+export const inProcess = async (args: ReadonlyArray<string>): Promise<Finished> => {
+  let stdout = ""
+  let stderr = ""
+  const streams = {
+    out: (text: string) => void (stdout += text),
+    error: (text: string) => void (stderr += text),
+    columns: undefined
+  }
+  const code = await Effect.runPromise(Effect.provideService(run(args), Streams, streams))
+  return { code, stdout, stderr }
+}
 
 /** Test material beside the repository; prints why what needs it is skipped where it is missing. */
 export const shared = (path: string): { readonly path: string; readonly missing: boolean } => {

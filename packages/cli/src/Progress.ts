@@ -3,23 +3,9 @@
  * in a pipe nothing is written.
  */
 import * as Clock from "effect/Clock"
-import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
-
-/** Where progress is shown. */
-export interface Screen {
-  /** Undefined: nobody is watching. */
-  readonly columns: number | undefined
-  readonly write: (text: string) => void
-}
-
-export class ProgressScreen extends Context.Reference<Screen>("foretoken/ProgressScreen", {
-  defaultValue: () => ({
-    columns: process.stderr.isTTY ? process.stderr.columns : undefined,
-    write: (text) => void process.stderr.write(text)
-  })
-}) {}
+import { Streams } from "./Streams.ts"
 
 export interface Progress {
   /** So much is done by now. */
@@ -35,7 +21,7 @@ export const makeProgress = (work: {
   readonly total: number | "unknown"
 }): Effect.Effect<Progress, never, Scope.Scope> =>
   Effect.gen(function* (): Effect.fn.Return<Progress, never, Scope.Scope> {
-    const { columns, write } = yield* ProgressScreen
+    const { columns, error: write } = yield* Streams
     if (columns === undefined) return { update: () => Effect.void, print: () => Effect.void }
     const started = yield* Clock.currentTimeMillis
     const erase = "\r\u001b[K"

@@ -11,6 +11,7 @@ import { sample } from "./commands/sample.ts"
 import { score } from "./commands/score.ts"
 import { train } from "./commands/train.ts"
 import { failureOf } from "./failure.ts"
+import { Streams } from "./Streams.ts"
 import { quickstart } from "./quickstart/index.ts"
 
 const root = Command.make("foretoken").pipe(
@@ -32,14 +33,14 @@ const services = Layer.mergeAll(
 )
 
 /** Runs the command line to its exit code; what is wrong is one line on stderr. */
-const run = (args: ReadonlyArray<string>): Effect.Effect<number> =>
+export const run = (args: ReadonlyArray<string>): Effect.Effect<number> =>
   Command.runWith(root, { version })(args).pipe(
     Effect.as(0),
     Effect.provide(services),
     Effect.catchCause((cause) =>
-      Effect.sync(() => {
+      Effect.map(Streams, ({ error }) => {
         const { line, exitCode } = failureOf(cause, debug)
-        if (line !== "") process.stderr.write(`${line}\n`)
+        if (line !== "") error(`${line}\n`)
         return exitCode
       })
     )

@@ -1,6 +1,7 @@
 import * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
 import { Command, Flag } from "effect/cli"
+import { Streams } from "./Streams.ts"
 
 /** What a command does, apart from its flags. Loaded when the command runs, so that `--help` loads no backend. */
 export interface Action<Input, Output> {
@@ -21,6 +22,7 @@ const json = Flag.Boolean("json").pipe(
 /** A subcommand: its flags and --json; its action, which says what it found. */
 export const makeCommand = <const Name extends string, const Flags extends Config, Output>(definition: {
   readonly name: Name
+  /** Its first clause, up to a colon or full stop, stands in the list of commands. */
   readonly description: string
   readonly flags: Flags
   readonly examples: ReadonlyArray<Command.Command.Example>
@@ -30,6 +32,14 @@ export const makeCommand = <const Name extends string, const Flags extends Confi
     Effect.gen(function* () {
       const { run, show } = yield* Effect.promise(definition.load)
       const output = yield* run(given)
-      yield* Effect.sync(() => process.stdout.write(`${json ? JSON.stringify(output) : show(output)}\n`))
+      const { out } = yield* Streams
+      yield* Effect.sync(() => out(`${json ? JSON.stringify(output) : show(output)}\n`))
     }).pipe(Effect.scoped)
-  ).pipe(Command.withDescription(definition.description), Command.withExamples(definition.examples))
+  ).pipe(
+    Command.withDescription(definition.description),
+    Command.withShortDescription(summaryOf(definition.description)),
+    Command.withExamples(definition.examples)
+  )
+
+/** The first clause: it stands in the list of commands. */
+const summaryOf = (description: string): string => description.split(/[.:] /)[0].replace(/\.$/, "")

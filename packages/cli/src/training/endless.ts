@@ -25,17 +25,20 @@ export const endlessWindows = (
   )
 }
 
-/** Takes the next `count` elements of a stream that does not end, time after time. */
+/**
+ * Takes the next `count` elements of a stream that does not end, time after time. Not by Stream.grouped, which would give
+ * an incomplete group before it fails.
+ */
 export const taker = <A, E>(
   stream: Stream.Stream<A, E>,
   count: number
 ): Effect.Effect<Effect.Effect<ReadonlyArray<A>, E>, never, Scope.Scope> =>
-  Effect.map(Stream.toPull(Stream.grouped(stream, count)), (pull) => {
-    let waiting: ReadonlyArray<ReadonlyArray<A>> = []
+  Effect.map(Stream.toPull(stream), (pull) => {
+    let waiting: ReadonlyArray<A> = []
     return Effect.gen(function* () {
-      if (waiting.length === 0) waiting = yield* pull
-      const [first, ...rest] = waiting
-      waiting = rest
-      return first
+      while (waiting.length < count) waiting = [...waiting, ...(yield* pull)]
+      const taken = waiting.slice(0, count)
+      waiting = waiting.slice(count)
+      return taken
     }).pipe(Pull.catchDone(() => Effect.die("an endless stream has ended")))
   })
