@@ -44,7 +44,7 @@ export const backendLaws = (settings: BackendLawSettings = {}): ReadonlyArray<Ba
   return settings.primitives === undefined ? [...each, ...programLaws({ runs, seed }, tolerance), ...bufferLaws] : each
 }
 
-export const allPrimitives = Object.keys(cases) as ReadonlyArray<Op> // CaseTable has exactly the primitives
+const allPrimitives = Object.keys(cases) as ReadonlyArray<Op> // CaseTable has exactly the primitives
 
 const primitiveLaws = (op: Op, runs: Runs, tolerance: number): ReadonlyArray<BackendLaw> => {
   // CaseTable pairs op with params; the table is indexed by that op, which TypeScript cannot follow.

@@ -1,4 +1,5 @@
 export * as arbitraries from "./arbitraries/index.ts"
+export { type BackendLaw, type BackendLawSettings, LawViolation } from "./backendLaws.ts"
 export { forAll } from "./forAll.ts"
 export { type Law, law, type LawSettings } from "./Law.ts"
 export * as laws from "./laws.ts"

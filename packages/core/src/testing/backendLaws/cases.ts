@@ -66,7 +66,7 @@ const reshaped = (shape: Shape): fc.Arbitrary<{ readonly shape: Shape }> =>
 /** A table's row shape, a few ids. */
 const tableAndIds = fc.record({ rows: fc.integer({ min: 1, max: 5 }), rest: shapes(0, 2), ids: shapes(0, 2) })
 
-/** x -> tanh(x · w + step) while step < stop, beside counters and two values that change places. */
+/** x -> tanh(swiglu(x, w) + step) while step < stop, beside counters and two values that change places. */
 const loops: CaseTable["loop"] = fc
   .record({ shape: shapes(0, 2), maxSteps: fc.nat(5), stop: fc.integer({ min: 0, max: 6 }) })
   .chain(({ shape, maxSteps, stop }) => {
@@ -76,7 +76,7 @@ const loops: CaseTable["loop"] = fc
     const body = record(
       (inputs) => {
         const [at, x, y, count, odd, w, limit] = flatten(inputs)
-        const next = x.mul(w).add(at.cast("f32")).tanh()
+        const next = x.swiglu(w).add(at.cast("f32")).tanh()
         return [at.add(1).less(limit), y, next, count.add(at), odd.not()]
       },
       [step, float, float, step, flag, float, step]
