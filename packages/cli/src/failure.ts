@@ -63,6 +63,8 @@ const describe = (error: CliError.CliError): string => {
       return error.value === ""
         ? `--${error.option} has no value; ${expected(error.expected)}`
         : `--${error.option} is ${JSON.stringify(error.value)}; ${expected(error.expected)}`
+    case "UnexpectedArgument":
+      return `${error.arguments.map((value) => JSON.stringify(value)).join(", ")} belongs to no flag`
     default:
       return oneLine(error.message)
   }
