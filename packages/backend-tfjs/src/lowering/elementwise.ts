@@ -2,6 +2,7 @@ import type { Node, Op } from "@foretoken/core"
 import * as tf from "@tensorflow/tfjs-core"
 import { alias, reshape, tfType } from "../tensors.ts"
 import { mapElements } from "../wasm/mapElements.ts"
+import { select as selectOnWasm } from "../wasm/select.ts"
 import { broadcast } from "./broadcast.ts"
 import type { Lowering } from "./Lowering.ts"
 import { one } from "./Lowering.ts"
@@ -42,16 +43,11 @@ const binary =
 
 const onXnnpack: ReadonlySet<Op> = new Set<Op>(["add", "sub", "mul", "div"])
 
-const select: Lowering<"select"> = ({ types: [{ dtype, shape }] }, { device }) => {
-  const stretched = (x: tf.Tensor) => broadcast(x, shape, device)
-  if (dtype === "bool" && device === "wasm") {
-    // Its Select takes every element for four bytes wide, and writes past the end of a bool tensor.
-    return one((condition, a, b) =>
-      tf.logicalOr(tf.logicalAnd(condition, a), tf.logicalAnd(tf.logicalNot(condition), b))
-    )
-  }
+const select: Lowering<"select"> = ({ types: [{ shape }] }, { device }) => {
+  if (device === "wasm") return one((condition, a, b) => selectOnWasm(condition, a, b, shape))
+  const ready = (x: tf.Tensor) => broadcast(x, shape, device)
   return one((condition, a, b) =>
-    tf.engine().runKernel(tf.Select, { condition: stretched(condition), t: stretched(a), e: stretched(b) })
+    tf.engine().runKernel(tf.Select, { condition: ready(condition), t: ready(a), e: ready(b) })
   )
 }
 

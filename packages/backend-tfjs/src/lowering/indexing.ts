@@ -1,8 +1,7 @@
 import { HostTensor } from "@foretoken/core"
 import * as tf from "@tensorflow/tfjs-core"
 import { reshape } from "../tensors.ts"
-import { gatherRows } from "../wasm/gatherRows.ts"
-import { replaceAt } from "../wasm/replaceAt.ts"
+import { gatherRows, replaceAt } from "../wasm/blocks.ts"
 import type { Lowering } from "./Lowering.ts"
 import { one } from "./Lowering.ts"
 

@@ -1,6 +1,7 @@
 import type { Node, Op, Shape } from "@foretoken/core"
 import * as tf from "@tensorflow/tfjs-core"
 import { alias, reshape as reshaped } from "../tensors.ts"
+import * as blocks from "../wasm/blocks.ts"
 import { broadcast } from "./broadcast.ts"
 import type { Lowering } from "./Lowering.ts"
 import { one } from "./Lowering.ts"
@@ -33,15 +34,16 @@ const mergeWhole = (
   return merged
 }
 
-const slice: Lowering<"slice"> = ({ params: { starts, ends }, inputs: [{ shape }], types: [out] }) => {
+const slice: Lowering<"slice"> = ({ params: { starts, ends }, inputs: [{ shape }], types: [out] }, { device }) => {
   const axes = mergeWhole(shape, (axis) => starts[axis] === 0 && ends[axis] === shape[axis])
   if (axes.length === 0) return one(alias)
   const from = axes.map(({ axis, inner }) => shape[axis] * inner)
   const begin = axes.map(({ axis, inner }) => starts[axis] * inner)
   const size = axes.map(({ axis, inner }) => (ends[axis] - starts[axis]) * inner)
+  const cut = device === "wasm" ? blocks.slice : tf.slice
   return axes.length === shape.length
-    ? one((x) => tf.slice(x, begin, size))
-    : one((x) => reshaped(tf.slice(reshaped(x, from), begin, size), out.shape))
+    ? one((x) => cut(x, begin, size))
+    : one((x) => reshaped(cut(reshaped(x, from), begin, size), out.shape))
 }
 
 const pad: Lowering<"pad"> = ({ params: { low, high }, inputs: [{ shape }], types: [out] }) => {
@@ -54,10 +56,12 @@ const pad: Lowering<"pad"> = ({ params: { low, high }, inputs: [{ shape }], type
     : one((x) => reshaped(tf.pad(reshaped(x, from), amounts), out.shape))
 }
 
-const concat: Lowering<"concat"> = ({ params: { axis } }) => {
+const concat: Lowering<"concat"> = ({ params: { axis }, types: [{ shape }] }, { device }) => {
+  const join = (parts: ReadonlyArray<tf.Tensor>) =>
+    device === "wasm" ? blocks.concat(parts, axis, shape) : tf.concat([...parts], axis)
   return (inputs) => {
-    const full = inputs.filter((x) => x.size > 0)
-    return [full.length === 1 ? alias(full[0]) : tf.concat([...full], axis)]
+    const parts = inputs.filter((x) => x.size > 0)
+    return [parts.length === 1 ? alias(parts[0]) : join(parts)]
   }
 }
 
