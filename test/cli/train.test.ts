@@ -110,7 +110,7 @@ describe("foretoken train on completions from a file", () => {
     const args = ["train", "--objective", "sft", "--model", "preset:nano", "--corpus", corpus, ...fields]
     return inProcess([...args, "--steps", "1", "--documents", "2", "--run", join(root, run)])
   }
-  const line = { context: "Mia walks to the", answer: "</think> park<|end|>" }
+  const line = { context: "Mia walks to the", answer: "</think> the<|end|>" }
 
   it("learns from the two fields of its lines", async () => {
     const { code, stdout } = await train("completions", [line, line])
