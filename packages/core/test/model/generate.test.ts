@@ -237,6 +237,21 @@ describe("generate", () => {
     )
   })
 
+  it("near temperature zero draws the greedy token whatever the uniform, and never one of probability 0", () => {
+    fc.assert(
+      fc.property(scenes, fc.constantFrom(0, 0.5, 1 - 2 ** -24), (scene, draw) => {
+        const uniforms = scene.uniforms.map((ofDocument) =>
+          ofDocument.map((ofAnchor) => ofAnchor.map((draws) => draws.map(() => draw)))
+        )
+        const cold = run({ ...scene, uniforms }, at(2 ** -24))
+        const greedy = run(scene, { _tag: "greedy" })
+        expect(cold.map(({ tokens }) => tokens)).toEqual(greedy.map(({ tokens }) => tokens))
+        for (const logprob of cold.flatMap(({ logprobs }) => logprobs)) expect(logprob).toBeGreaterThan(-1)
+      }),
+      { numRuns: 40 }
+    )
+  })
+
   it("gives a branch without a context (anchor 0) a completion from the tail alone", () => {
     const config = fc.sample(configs, { numRuns: 1, seed: 2 })[0]
     const rest = { config, seed: 1, tail: [4], groupSize: 1, maxTokens: 3, uniforms: [[[[0.1, 0.5, 0.9]]]] }

@@ -6,10 +6,7 @@ import { makeScorer } from "../../src/model/Scorer.ts"
 import type { Unit } from "../../src/pipeline/messages.ts"
 import { makeProblemSource } from "../../src/pipeline/ProblemSource.ts"
 import { makeRunContext } from "../../src/pipeline/RunContext.ts"
-import * as Sampler from "../../src/pipeline/Sampler.ts"
 import { compact } from "../../src/prompt/Template.ts"
-import { PolicyVersion } from "../../src/rl/Rollout.ts"
-import { weightsHash } from "../../src/model/weights.ts"
 import { makeProgramCache } from "../../src/tensor/ProgramCache.ts"
 import { Reference } from "../../src/tensor/Reference.ts"
 import { policy } from "./fixtures.ts"
@@ -73,21 +70,6 @@ describe("a problem source", () => {
       expect(anchors(yield* read(1))).toEqual(anchors(byOne))
       expect(anchors(yield* read(3))).toEqual(anchors(byOne))
       expect(anchors(yield* read(1, 6))).not.toEqual(anchors(byOne))
-    }).pipe(Effect.scoped, Effect.provide(Reference.layer))
-  )
-
-  it.effect("may bring a document twice in a unit, from two epochs: its rollouts are then drawn anew", () =>
-    Effect.gen(function* () {
-      const { next } = yield* source(1)
-      const [{ documents }] = yield* Effect.replicateEffect(next, 1)
-      const [first] = documents
-      const unit: Unit = { index: 0, documents: [first, { ...first, epoch: 1 }] }
-      const handlers = yield* Sampler.make({ groupSize: 2, temperature: 1, maxTokens: 6 }).make(context)
-      const version = PolicyVersion.make(weightsHash(weights))
-      yield* handlers.Sync({ policy: { version, updates: 0, weights } })
-      const groups = yield* handlers.Sample({ unit, version })
-      const texts = groups.flatMap(({ rollouts }) => rollouts.map(({ completion }) => completion.tokens.join()))
-      expect(new Set(texts).size).toBe(texts.length)
     }).pipe(Effect.scoped, Effect.provide(Reference.layer))
   )
 })
