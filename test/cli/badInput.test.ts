@@ -217,13 +217,11 @@ describe("a command that is called wrongly ends with one line and exit code 2", 
 /** Runs a training in a mount namespace of its own where `disk` is a file system of so many KiB; lists what is left there. */
 const trainOnSmallDisk = (disk: string, kibibytes: number) =>
   spawnSync(
-    "unshare",
+    "sh",
     [
-      "-rm",
-      "sh",
       "-c",
+      'exec unshare -rm sh -c "$0" sh "$@"',
       'mount -t tmpfs -o size="$1"k tmpfs "$2" || exit 99; shift 1; disk="$1"; shift; "$@"; code=$?; find "$disk" -mindepth 1 | sort; exit $code',
-      "sh",
       String(kibibytes),
       disk,
       process.execPath,

@@ -29,7 +29,7 @@ export const failureOf = (cause: Cause.Cause<unknown>, debug: boolean): Failure 
 }
 
 /** One line for anything that was thrown or failed with. */
-export const lineOf = (error: unknown): string => {
+const lineOf = (error: unknown): string => {
   if (!(error instanceof Error)) return oneLine(String(error))
   const { backend, program, reason } = { ...error } as Partial<Record<"backend" | "program" | "reason", unknown>> // each may be absent
   const where = [backend, program].filter((part) => typeof part === "string").join(", ")

@@ -25,6 +25,12 @@ export const number = (name: string, holds: (value: number) => boolean, right: s
 
 export const positive = (name: string): Flag.Flag<number> => number(name, (value) => value > 0, "a number above 0")
 
+/** A flag with a description that tells its default. */
+export const usually =
+  <const Value extends string | number>(value: Value, description: string) =>
+  <A>(flag: Flag.Flag<A>): Flag.Flag<A | Value> =>
+    flag.pipe(Flag.withDescription(`${description} (default: ${value})`), Flag.withDefault(value))
+
 /** A flag that may be left out; undefined then. */
 export const maybe = <A>(flag: Flag.Flag<A>): Flag.Flag<A | undefined> =>
   Flag.map(Flag.optional(flag), Option.getOrUndefined)
@@ -41,17 +47,16 @@ export const corpus = Flag.String("corpus").pipe(
 
 export const field = Flag.String("field").pipe(
   Flag.withMetavar("NAME"),
-  Flag.withDescription("where a line of a .jsonl file has its text"),
-  Flag.withDefault("text")
+  usually("text", "where a line of a .jsonl file has its text")
 )
 
-export const seed = Flag.Int("seed").pipe(Flag.withDescription("every draw follows from it"), Flag.withDefault(0))
+export const seed = Flag.Int("seed").pipe(usually(0, "every draw follows from it"))
 
 export const backendNames = ["onnx", "tfjs", "reference"] as const
 export const deviceNames = ["cpu", "cuda", "webgpu", "tensorflow", "wasm"] as const
 
 export const backend = {
-  backend: Flag.Literals("backend", backendNames).pipe(Flag.withDescription("what computes"), Flag.withDefault("onnx")),
+  backend: Flag.Literals("backend", backendNames).pipe(usually("onnx", "what computes")),
   device: maybe(
     Flag.Literals("device", deviceNames).pipe(
       Flag.withDescription(
@@ -62,9 +67,11 @@ export const backend = {
   )
 }
 
-export const temperature = number("temperature", (value) => value >= 0, "0 or more").pipe(
-  Flag.withDescription("of sampling; 0 takes the likeliest token")
-)
+/** Of sampling where greedy sampling makes sense, too. */
+export const temperature = (usual: number): Flag.Flag<number> =>
+  number("temperature", (value) => value >= 0, "0 or more").pipe(
+    usually(usual, "of sampling; 0 takes the likeliest token")
+  )
 
 export const template = maybe(
   Flag.Literals("template", ["boxed", "compact"]).pipe(

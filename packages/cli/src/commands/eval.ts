@@ -14,15 +14,9 @@ export const evaluate = makeCommand({
     model: flags.model,
     corpus: flags.corpus,
     field: flags.field,
-    documents: flags
-      .whole("documents", 1)
-      .pipe(Flag.withDescription("documents that are read, from the first on"), Flag.withDefault(64)),
-    minContext: flags
-      .whole("min-context", 1)
-      .pipe(Flag.withDescription("tokens that must precede a position"), Flag.withDefault(16)),
-    context: flags
-      .whole("context", 2)
-      .pipe(Flag.withDescription("tokens of a document that are read"), Flag.withDefault(512)),
+    documents: flags.whole("documents", 1).pipe(flags.usually(64, "documents that are read, from the first on")),
+    minContext: flags.whole("min-context", 1).pipe(flags.usually(16, "tokens that must precede a position")),
+    context: flags.whole("context", 2).pipe(flags.usually(512, "tokens of a document that are read")),
     positions: flags.maybe(
       flags
         .whole("positions", 1)
@@ -33,10 +27,8 @@ export const evaluate = makeCommand({
       Flag.withDefault(false)
     ),
     template: flags.template,
-    maxTokens: flags
-      .whole("max-tokens", 1)
-      .pipe(Flag.withDescription("--reasoned: tokens of the longest completion"), Flag.withDefault(64)),
-    temperature: flags.temperature.pipe(Flag.withDefault(0)),
+    maxTokens: flags.whole("max-tokens", 1).pipe(flags.usually(64, "--reasoned: tokens of the longest completion")),
+    temperature: flags.temperature(0),
     seed: flags.seed,
     ...flags.backend
   },

@@ -10,9 +10,9 @@ export const sample = makeCommand({
   flags: {
     model: flags.model,
     prompt: Flag.String("prompt").pipe(Flag.withMetavar("S"), Flag.withDescription("what the rollouts go on from")),
-    n: flags.whole("n", 1, 4096).pipe(Flag.withDescription("rollouts"), Flag.withDefault(8)),
-    tokens: flags.whole("tokens", 1).pipe(Flag.withDescription("tokens of the longest rollout"), Flag.withDefault(64)),
-    temperature: flags.temperature.pipe(Flag.withDefault(0.8)),
+    n: flags.whole("n", 1, 4096).pipe(flags.usually(8, "rollouts")),
+    tokens: flags.whole("tokens", 1).pipe(flags.usually(64, "tokens of the longest rollout")),
+    temperature: flags.temperature(0.8),
     seed: flags.seed,
     ...flags.backend
   },

@@ -15,48 +15,37 @@ const problems = {
       Flag.withDescription("rpt: instead, positions at or above this quantile of their document's entropies")
     )
   ),
-  minContext: flags
-    .whole("min-context", 1)
-    .pipe(Flag.withDescription("rpt: tokens that must precede a position"), Flag.withDefault(16)),
+  minContext: flags.whole("min-context", 1).pipe(flags.usually(16, "rpt: tokens that must precede a position")),
   context: flags
     .whole("context", 2)
-    .pipe(Flag.withDescription("tokens of a document read at a time; a longer one is cut"), Flag.withDefault(512)),
-  positions: flags
-    .whole("positions", 1)
-    .pipe(Flag.withDescription("rpt: positions asked of a document"), Flag.withDefault(4)),
+    .pipe(flags.usually(512, "tokens of a document read at a time; a longer one is cut")),
+  positions: flags.whole("positions", 1).pipe(flags.usually(4, "rpt: positions asked of a document")),
   documents: flags.maybe(
     flags.whole("documents", 1).pipe(Flag.withDescription("documents of a step (default: 4; ntp and sft: 8)"))
   )
 }
 
 const sampling = {
-  group: flags.whole("group", 2).pipe(Flag.withDescription("rpt: rollouts of a position"), Flag.withDefault(8)),
-  temperature: flags.positive("temperature").pipe(Flag.withDescription("rpt: of sampling"), Flag.withDefault(0.8)),
-  maxTokens: flags
-    .whole("max-tokens", 1)
-    .pipe(Flag.withDescription("rpt: tokens of the longest completion"), Flag.withDefault(64)),
+  group: flags.whole("group", 2).pipe(flags.usually(8, "rpt: rollouts of a position")),
+  temperature: flags.positive("temperature").pipe(flags.usually(0.8, "rpt: of sampling")),
+  maxTokens: flags.whole("max-tokens", 1).pipe(flags.usually(64, "rpt: tokens of the longest completion")),
   template: flags.template,
   samplers: flags
     .whole("samplers", 1, 64)
-    .pipe(Flag.withDescription("rpt: actors that sample side by side; never changes results"), Flag.withDefault(1))
+    .pipe(flags.usually(1, "rpt: actors that sample side by side; never changes results"))
 }
 
 const learning = {
   lr: flags.maybe(
     flags.positive("lr").pipe(Flag.withDescription("learning rate of AdamW (default: 1e-6; ntp 3e-4; sft 1e-5)"))
   ),
-  warmup: flags
-    .whole("warmup", 0)
-    .pipe(Flag.withDescription("steps in which the learning rate rises"), Flag.withDefault(0)),
+  warmup: flags.whole("warmup", 0).pipe(flags.usually(0, "steps in which the learning rate rises")),
   low: flags
     .number("low", (value) => value >= 0 && value < 1, "at least 0 and below 1")
-    .pipe(Flag.withDescription("rpt: the ratio counts down to 1 - low"), Flag.withDefault(0.2)),
-  high: flags
-    .number("high", (value) => value >= 0, "0 or more")
-    .pipe(Flag.withDescription("rpt: and up to 1 + high"), Flag.withDefault(0.28)),
+    .pipe(flags.usually(0.2, "rpt: the ratio counts down to 1 - low")),
+  high: flags.number("high", (value) => value >= 0, "0 or more").pipe(flags.usually(0.28, "rpt: and up to 1 + high")),
   advantage: Flag.Literals("advantage", ["grpo", "drGrpo", "rloo"]).pipe(
-    Flag.withDescription("rpt: how much better than its group a rollout did"),
-    Flag.withDefault("grpo")
+    flags.usually("grpo", "rpt: how much better than its group a rollout did")
   ),
   dynamicFrom: flags.maybe(
     flags
@@ -70,13 +59,9 @@ const learning = {
 const traces = {
   completionField: Flag.String("completion-field").pipe(
     Flag.withMetavar("NAME"),
-    Flag.withDescription("sft: where a line of a .jsonl file has what is to be written after --field"),
-    Flag.withDefault("completion")
+    flags.usually("completion", "sft: where a line of a .jsonl file has what is to be written after --field")
   ),
-  noise: share("noise").pipe(
-    Flag.withDescription("sft on dials: share of thought tokens that are wrong"),
-    Flag.withDefault(0.05)
-  )
+  noise: share("noise").pipe(flags.usually(0.05, "sft on dials: share of thought tokens that are wrong"))
 }
 
 export const train = makeCommand({
@@ -99,11 +84,8 @@ export const train = makeCommand({
     ),
     corpus: flags.corpus,
     field: flags.field,
-    objective: Flag.Literals("objective", ["rpt", "ntp", "sft"]).pipe(
-      Flag.withDescription("what is learned"),
-      Flag.withDefault("rpt")
-    ),
-    steps: flags.whole("steps", 1).pipe(Flag.withDescription("updates"), Flag.withDefault(100)),
+    objective: Flag.Literals("objective", ["rpt", "ntp", "sft"]).pipe(flags.usually("rpt", "what is learned")),
+    steps: flags.whole("steps", 1).pipe(flags.usually(100, "updates")),
     seed: flags.seed,
     run: flags.maybe(
       Flag.String("run").pipe(
