@@ -10,6 +10,7 @@ export class Streams extends Context.Reference<{
   defaultValue: () => ({
     out: (text) => void process.stdout.write(text),
     error: (text) => void process.stderr.write(text),
-    columns: process.stderr.isTTY ? process.stderr.columns : undefined
+    // A terminal may not know its width and say 0.
+    columns: process.stderr.isTTY ? process.stderr.columns || 80 : undefined
   })
 }) {}

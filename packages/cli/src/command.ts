@@ -31,10 +31,11 @@ export const makeCommand = <const Name extends string, const Flags extends Confi
   Command.make(definition.name, { given: definition.flags, json }, ({ given, json }) =>
     Effect.gen(function* () {
       const { run, show } = yield* Effect.promise(definition.load)
-      const output = yield* run(given)
+      // Its scope closes first: progress has left the screen when the output comes.
+      const output = yield* Effect.scoped(run(given))
       const { out } = yield* Streams
       yield* Effect.sync(() => out(`${json ? JSON.stringify(output) : show(output)}\n`))
-    }).pipe(Effect.scoped)
+    })
   ).pipe(
     Command.withDescription(definition.description),
     Command.withShortDescription(summaryOf(definition.description)),
