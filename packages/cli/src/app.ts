@@ -1,6 +1,7 @@
 import { createRequire } from "node:module"
 import * as NodeRuntime from "@effect/platform-node/NodeRuntime"
 import * as NodeServices from "@effect/platform-node/NodeServices"
+import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Layer from "effect/Layer"
@@ -54,6 +55,11 @@ export const main = (args: ReadonlyArray<string>): void => {
   process.stdout.on("error", (error) => {
     if ("code" in error && error.code === "EPIPE") process.exit(0)
     throw error
+  })
+  // What is thrown outside of any effect, by a library's own callback, is told like any other defect.
+  process.on("uncaughtException", (error) => {
+    process.stderr.write(`${failureOf(Cause.die(error), debug).line}\n`)
+    process.exit(1)
   })
   NodeRuntime.runMain(run(args), {
     disableErrorReporting: true,
