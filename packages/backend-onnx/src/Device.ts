@@ -8,5 +8,6 @@ export const howToGetIt: Readonly<Record<Device, string>> = {
   cuda:
     "an NVIDIA GPU with CUDA 12 and cuDNN 9 on Linux x64, and onnxruntime's CUDA libraries: " +
     "ONNXRUNTIME_NODE_INSTALL=cuda12 node node_modules/onnxruntime-node/script/install.js",
-  webgpu: "a GPU with a Vulkan (Linux x64), Metal (macOS) or D3D12 (Windows) driver; without a GPU: docs/software-vulkan.md"
+  webgpu:
+    "a GPU with a Vulkan (Linux x64), Metal (macOS) or D3D12 (Windows) driver; without a GPU: docs/software-vulkan.md"
 }

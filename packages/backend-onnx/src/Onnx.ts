@@ -7,7 +7,7 @@ import { compileProgram, inHostMemory } from "./compileProgram.ts"
 import type { Device } from "./Device.ts"
 import { copyOf, HostBuffer, keep, overwrite } from "./HostBuffer.ts"
 import { probe, probeDevice } from "./probe.ts"
-import { firstLine, loadRuntime } from "./Runtime.ts"
+import { reasonOf, loadRuntime } from "./Runtime.ts"
 
 export interface OnnxOptions {
   readonly device: Device
@@ -39,7 +39,7 @@ const layer = ({ device, threads = availableParallelism() }: OnnxOptions): Layer
         }
       }
       const attempt = <A>(f: () => A) =>
-        Effect.try({ try: f, catch: (error) => new BackendError({ backend: name, reason: firstLine(error) }) })
+        Effect.try({ try: f, catch: (error) => new BackendError({ backend: name, reason: reasonOf(error) }) })
       return {
         name,
         compile: (graph, options) => compileProgram(runtime, { device, threads }, graph, options),

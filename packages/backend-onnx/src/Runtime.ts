@@ -17,9 +17,13 @@ export const loadRuntime = (device: Device): Effect.Effect<Runtime, BackendError
     catch: (error) =>
       new BackendError({
         backend: `onnx:${device}`,
-        reason: `onnxruntime-node does not load: ${firstLine(error)}; needs ${howToGetIt.cpu}`
+        reason: `onnxruntime-node does not load: ${reasonOf(error)}; needs ${howToGetIt.cpu}`
       })
   })
 
-export const firstLine = (error: unknown): string =>
-  (error instanceof Error ? error.message : String(error)).trim().split("\n")[0]
+/** One line. onnxruntime puts its source file, function and condition before what it has to say. */
+export const reasonOf = (error: unknown): string =>
+  (error instanceof Error ? error.message : String(error))
+    .trim()
+    .split("\n")[0]
+    .replace(/^.* was false\. /, "")

@@ -3,18 +3,18 @@ import * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
 import type { InferenceSession } from "onnxruntime-node"
 import type { Device } from "./Device.ts"
-import type { ModelProto } from "./onnxProto.ts"
+import type { GraphProto, ModelProto } from "./onnxProto.ts"
 import { encodeModel } from "./onnxProto.ts"
 import type { Runtime } from "./Runtime.ts"
-import { firstLine } from "./Runtime.ts"
+import { reasonOf } from "./Runtime.ts"
 
 export interface SessionSettings {
   readonly device: Device
   readonly threads: number
 }
 
-const sessionOptions = ({ device, threads }: SessionSettings): InferenceSession.SessionOptions => ({
-  executionProviders: [device],
+const sessionOptions = ({ device, threads }: SessionSettings, graph: GraphProto): InferenceSession.SessionOptions => ({
+  executionProviders: [device === "webgpu" ? webgpuOptions(leftToCpu(graph)) : device],
   intraOpNumThreads: threads,
   graphOptimizationLevel: "all",
   enableMemPattern: true,
@@ -29,6 +29,23 @@ const sessionOptions = ({ device, threads }: SessionSettings): InferenceSession.
     optimization: { constant_folding_max_output_size_in_bytes: String(1 << 20) }
   }
 })
+
+/** An empty list is an error to onnxruntime. */
+const webgpuOptions = (forceCpuNodeNames: ReadonlyArray<string>) =>
+  forceCpuNodeNames.length === 0 ? "webgpu" : { name: "webgpu", forceCpuNodeNames }
+
+/**
+ * WebGPU allows sin and cos an absolute error of 2^-11 between -π and π, and any beyond
+ * (https://www.w3.org/TR/WGSL/#concrete-float-accuracy); SwiftShader is off by 1e-4. Angles are few, so the cpu does them.
+ */
+const inexactOnWebgpu: ReadonlySet<string> = new Set(["Sin", "Cos"])
+
+/** Names of the nodes that no shader shall run, in the bodies of loops too. */
+const leftToCpu = ({ node }: GraphProto): ReadonlyArray<string> =>
+  node.flatMap(({ name, opType, attribute }) => [
+    ...(inexactOnWebgpu.has(opType) ? [name] : []),
+    ...attribute.flatMap((each) => ("g" in each ? leftToCpu(each.g) : []))
+  ])
 
 /** A protobuf message ends at 2 GiB. */
 const largestModel = 2 ** 31 - 1
@@ -49,8 +66,8 @@ export const openSession = (
   }
   return Effect.acquireRelease(
     Effect.tryPromise({
-      try: () => runtime.InferenceSession.create(encodeModel(model), sessionOptions(settings)),
-      catch: (error) => failed(firstLine(error))
+      try: () => runtime.InferenceSession.create(encodeModel(model), sessionOptions(settings, model.graph)),
+      catch: (error) => failed(reasonOf(error))
     }),
     (session) => Effect.promise(() => session.release())
   )

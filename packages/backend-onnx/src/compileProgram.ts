@@ -6,7 +6,7 @@ import type { Tensor as OrtTensor } from "onnxruntime-node"
 import { freeMemory, HostBuffer, keep } from "./HostBuffer.ts"
 import { lowerGraph } from "./lower/lowerGraph.ts"
 import type { Runtime } from "./Runtime.ts"
-import { firstLine } from "./Runtime.ts"
+import { reasonOf } from "./Runtime.ts"
 import type { SessionSettings } from "./Session.ts"
 import { openSession } from "./Session.ts"
 
@@ -21,7 +21,7 @@ export const compileProgram = Effect.fnUntraced(function* (
   const problem = fetchProblem(graph, fetch)
   if (problem !== undefined) return yield* new CompileError({ backend, reason: `${name}: ${problem}` })
 
-  const lowered = lowerGraph(graph)
+  const lowered = lowerGraph(graph, settings.device)
   const fetched = [...lowered.outputs.values()]
   // A model without outputs is no model: then everything that is asked for is empty.
   const session = fetched.length === 0 ? "not needed" : yield* openSession(runtime, settings, name, lowered.model)
@@ -36,7 +36,7 @@ export const compileProgram = Effect.fnUntraced(function* (
         const feeds = Object.fromEntries([...lowered.inputs].map(([i, key]) => [key, toOrt(runtime, values[i])]))
         return session === "not needed" ? {} : session.run(feeds, fetched)
       },
-      catch: (error) => failed(firstLine(error))
+      catch: (error) => failed(reasonOf(error))
     })
     const outputs: Array<Value> = []
     for (const [i, { type }] of graph.outputs.entries()) {

@@ -3,6 +3,7 @@ import { fileURLToPath } from "node:url"
 import * as Effect from "effect/Effect"
 import type { Device } from "./Device.ts"
 import { devices, howToGetIt } from "./Device.ts"
+import { reasonOf } from "./Runtime.ts"
 
 /** Whether onnxruntime computes on a device of this machine. */
 export interface Availability {
@@ -26,7 +27,7 @@ export const probeDevice = (device: Device): Effect.Effect<Availability> =>
       resume(Effect.succeed({ device, status, detail, howToGetIt: howToGetIt[device] }))
     const child = execFile(process.execPath, [script, device], { timeout: 60_000 }, (error, stdout) => {
       if (error === null) answer("works", "ran a session")
-      else if (stdout !== "") answer("missing", stdout.split("\n")[0])
+      else if (stdout !== "") answer("missing", reasonOf(stdout))
       else answer("missing", `the process that tried it ended with ${error.signal ?? error.code}`)
     })
     return Effect.sync(() => child.kill())

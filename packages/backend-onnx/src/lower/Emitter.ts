@@ -1,10 +1,12 @@
 import type { DType, HostTensor, Shape, TensorType } from "@foretoken/core"
 import { sizeOf } from "@foretoken/core"
+import type { Device } from "../Device.ts"
 import type { AttributeProto, GraphProto, NodeProto, TensorProto, ValueInfoProto } from "../onnxProto.ts"
 import { dataType } from "../onnxProto.ts"
 
 /** What all graphs of a model share: constants live in the outermost one, names are unique in the whole model. */
 interface Model {
+  readonly device: Device
   readonly initializers: Array<TensorProto>
   readonly integers: Map<string, string>
   names: number
@@ -22,13 +24,22 @@ export class Emitter {
   readonly #nodes: Array<NodeProto> = []
   readonly #produced = new Set<string>()
 
-  constructor(model: Model = { initializers: [], integers: new Map(), names: 0 }) {
+  private constructor(model: Model) {
     this.#model = model
+  }
+
+  static forDevice(device: Device): Emitter {
+    return new Emitter({ device, initializers: [], integers: new Map(), names: 0 })
   }
 
   /** For a graph inside this one (the body of a loop), which sees everything out here. */
   inner(): Emitter {
     return new Emitter(this.#model)
+  }
+
+  /** What the model will run on: kernels differ. */
+  get device(): Device {
+    return this.#model.device
   }
 
   fresh(): string {
@@ -57,7 +68,7 @@ export class Emitter {
     return this.#initializer(dataType[dtype], shape, data)
   }
 
-  /** An f32 tensor of one value, made at run time so that the model stays small. */
+  /** A tensor of one value, made at run time so that the model stays small. */
   filled(dtype: DType, shape: Shape, value: number): string {
     const scalar =
       dtype === "f32" ? Float32Array.of(value) : dtype === "i32" ? Int32Array.of(value) : Uint8Array.of(value)

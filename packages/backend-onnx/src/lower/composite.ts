@@ -1,4 +1,5 @@
 import type { Op } from "@foretoken/core"
+import type { Device } from "../Device.ts"
 import { attribute } from "../onnxProto.ts"
 import type { Lower } from "./Lower.ts"
 
@@ -15,4 +16,6 @@ export const composite: { readonly [O in "softmax" | "logSoftmax" | "rmsNorm"]: 
     })
 }
 
-export const native: ReadonlySet<Op> = new Set(Object.keys(composite) as ReadonlyArray<keyof typeof composite>) // its own keys
+/** What `expand` leaves alone. LogSoftmax has no webgpu kernel, and the values would travel to the cpu and back. */
+export const native = (device: Device): ReadonlySet<Op> =>
+  new Set(device === "webgpu" ? ["softmax", "rmsNorm"] : ["softmax", "logSoftmax", "rmsNorm"])

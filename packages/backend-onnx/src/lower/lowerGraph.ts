@@ -1,5 +1,6 @@
 import type { AnyNode, Graph, Node, Tensor } from "@foretoken/core"
 import { expand } from "@foretoken/core"
+import type { Device } from "../Device.ts"
 import type { GraphProto, ModelProto } from "../onnxProto.ts"
 import { attribute, dataType } from "../onnxProto.ts"
 import { composite, native } from "./composite.ts"
@@ -23,9 +24,9 @@ export interface Lowered {
   readonly outputs: ReadonlyMap<number, string>
 }
 
-export const lowerGraph = (source: Graph): Lowered => {
-  const graph = expand(source, native)
-  const emit = new Emitter()
+export const lowerGraph = (source: Graph, device: Device): Lowered => {
+  const graph = expand(source, native(device))
+  const emit = Emitter.forDevice(device)
   const read = new Set([...graph.nodes.flatMap((node) => node.inputs), ...graph.outputs].map(({ node }) => node))
   const fed = graph.inputs.flatMap((tensor, index) =>
     read.has(tensor.node) && !isEmpty(tensor) ? [{ index, tensor, name: emit.fresh() }] : []
