@@ -38,30 +38,44 @@ export const using = <A>(device: Device, f: () => A): A => {
 
 const require = createRequire(import.meta.url)
 
-/** libtensorflow through tfjs-node-gpu or tfjs-node, whichever has its binding; the GPU's first. */
+/** libtensorflow through tfjs-node-gpu or else tfjs-node, whichever has a binding that loads. */
 export const loadTensorflow = async (): Promise<Device> => {
-  const packages = ["@tensorflow/tfjs-node-gpu", "@tensorflow/tfjs-node"]
-  const ready = packages.find(hasBinding)
-  if (ready === undefined) {
-    const installed = packages.filter((name) => folderOf(name) !== undefined)
-    throw new DeviceMissing(
-      installed.length === 0
-        ? "neither @tensorflow/tfjs-node nor -gpu is installed"
-        : `${installed.join(" and ")}: installed without the native binding`,
-      "packages/backend-tfjs/scripts/build-native.sh builds it, see docs/native-tfjs.md"
-    )
-  }
+  const installed = ["@tensorflow/tfjs-node-gpu", "@tensorflow/tfjs-node"].filter(
+    (name) => folderOf(name) !== undefined
+  )
+  const built = installed.filter(hasBinding)
   // libtensorflow would greet on stderr; one line about oneDNN it writes all the same.
   process.env["TF_CPP_MIN_LOG_LEVEL"] ??= "2"
   restoreUtilities()
-  // The name stays a variable so that the types compile where the optional package is absent.
-  await import(ready)
+  const problems: Array<string> = []
+  for (const name of built) {
+    try {
+      // The name stays a variable so that the types compile where the optional package is absent.
+      await import(name)
+      return tensorflowDevice(name)
+    } catch (error) {
+      problems.push(`${name} does not load: ${error instanceof Error ? error.message : String(error)}`)
+      // A package registers its kernels before it looks for its binding.
+      for (const { kernelName } of tf.getKernelsForBackend("tensorflow")) tf.unregisterKernel(kernelName, "tensorflow")
+    }
+  }
+  const unbuilt =
+    installed.length === 0
+      ? "neither @tensorflow/tfjs-node nor -gpu is installed"
+      : `no native binding in ${installed.join(" or ")}`
+  throw new DeviceMissing(
+    problems.length > 0 ? problems.join("; ") : unbuilt,
+    "packages/backend-tfjs/scripts/build-native.sh builds the binding, see docs/native-tfjs.md"
+  )
+}
+
+const tensorflowDevice = (name: string): Device => {
   // Only tfjs-node's backend has the flag.
-  const { isUsingGpuDevice } = tf.findBackend("tensorflow") as { readonly isUsingGpuDevice?: boolean }
+  const { isUsingGpuDevice = false } = tf.findBackend("tensorflow") as { readonly isUsingGpuDevice?: boolean }
   return {
     kind: "tensorflow",
-    name: isUsingGpuDevice === true ? "tfjs:tensorflow-gpu" : "tfjs:tensorflow",
-    detail: `libtensorflow through ${ready}, on the ${isUsingGpuDevice === true ? "GPU" : "CPU"}`
+    name: isUsingGpuDevice ? "tfjs:tensorflow-gpu" : "tfjs:tensorflow",
+    detail: `libtensorflow through ${name}, on the ${isUsingGpuDevice ? "GPU" : "CPU"}`
   }
 }
 
@@ -80,17 +94,18 @@ const folderOf = (name: string): string | undefined => {
   }
 }
 
-/** Importing a package without its binding throws, but only after it has registered its kernels: look first. */
-const hasBinding = (name: string): boolean => {
-  const folder = folderOf(name)
-  if (folder === undefined) return false
-  return Array.from({ length: 20 }, (_, n) => path.join(folder, "lib", `napi-v${n}`, "tfjs_binding.node")).some(
+const hasBinding = (name: string): boolean =>
+  Array.from({ length: 20 }, (_, n) => path.join(folderOf(name) ?? "", "lib", `napi-v${n}`, "tfjs_binding.node")).some(
     existsSync
   )
-}
 
 /** WebAssembly, which comes with the package and runs anywhere. */
-export const loadWasm = async (): Promise<Device> => {
+export const loadWasm = (): Promise<Device> => (wasm ??= initialiseWasm())
+
+/** There is one WebAssembly module a process; all who ask wait for the same. */
+let wasm: Promise<Device> | undefined
+
+const initialiseWasm = async (): Promise<Device> => {
   const { BackendWasm } = await import("@tensorflow/tfjs-backend-wasm")
   if (!(tf.engine().registry["wasm"] instanceof BackendWasm)) {
     const factory = tf.findBackendFactory("wasm")
