@@ -76,7 +76,7 @@ test("03 and 04 run the same pipeline on two backends, which sample the same com
   expect(onOnnx["completion/tokens"]).toBeGreaterThan(1)
   expect(onTfjs["completion/tokens"]).toBeCloseTo(onOnnx["completion/tokens"], 0)
   expect(onTfjs.entropy).toBeCloseTo(onOnnx.entropy, 2)
-})
+}, 180_000)
 
 test("04 differs from 03 in the backend, its import and the name of the run", () => {
   const other = sourceOf("04-another-backend.ts").split("\n")
@@ -97,4 +97,4 @@ test("05 learns through a replay buffer of its own: completions grow shorter", a
   expect(lengths).toHaveLength(8)
   expect(lengths[7]).toBeLessThan(lengths[0] - 1)
   expect(output).toContain(`step 8: ${lengths[7].toFixed(1)} tokens a completion`)
-})
+}, 180_000)
