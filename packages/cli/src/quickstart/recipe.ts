@@ -6,7 +6,13 @@ export interface Recipe {
   readonly seed: number
   readonly preset: "nano" | "micro" | "small"
   /** Next-token training from random weights. */
-  readonly pretraining: { readonly steps: number; readonly documents: number; readonly optimizer: OptimizerSettings }
+  readonly pretraining: {
+    readonly steps: number
+    readonly documents: number
+    /** Share of the questions in the text that spell their computation out. */
+    readonly worked: number
+    readonly optimizer: OptimizerSettings
+  }
   /** Worked examples that show the form, some of them wrong: few, and only these. */
   readonly warmUp: {
     readonly steps: number
@@ -51,6 +57,7 @@ export const recipe: Recipe = {
   pretraining: {
     steps: 600,
     documents: 20,
+    worked: 0.3,
     optimizer: {
       rule: muonRule({ learningRate: 0.02 }, { learningRate: 3e-3, beta2: 0.95 }),
       schedule: Schedule.cosine(1, { steps: 600, warmup: 20, floorShare: 0.1 }),

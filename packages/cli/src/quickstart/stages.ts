@@ -58,7 +58,8 @@ export const withWeights = (policy: LoadedModel, weights: Weights): LoadedModel 
 const tokenizerFiles = () =>
   Object.fromEntries([...tokenizer.files].map(([name, text]) => [name, new TextEncoder().encode(text)]))
 
-const trainingDocument = (seed: number, index: number) => Synthetic.document({ seed, split: "train", index })
+const trainingDocument = ({ seed, pretraining }: Recipe, index: number) =>
+  Synthetic.document({ seed, split: "train", index, worked: pretraining.worked })
 
 /** Next-token training on documents from number `from` on, none of them twice. */
 export const nextTokenTraining = (
@@ -74,7 +75,7 @@ export const nextTokenTraining = (
     Effect.sync(() => [
       Supervised.nextTokenBatch(
         context.frame,
-        Array.from({ length: documents }, (_, i) => trainingDocument(recipe.seed, given.from + step * documents + i))
+        Array.from({ length: documents }, (_, i) => trainingDocument(recipe, given.from + step * documents + i))
       )
     ])
   return Supervised.run({
@@ -127,7 +128,7 @@ const marker = (content: string): number => {
 }
 
 const warmUpExample = (seed: number, index: number, noise: number): Supervised.Example => {
-  const document = trainingDocument(seed, index)
+  const document = Synthetic.document({ seed, split: "train", index })
   const completions = Synthetic.traces(document, { seed, noise }).map(({ anchor, thought, answer }) => ({
     anchor,
     completion: Int32Array.from([...thought, marker("</think>"), answer, marker("<|end|>")])

@@ -1,6 +1,6 @@
 /**
- * "dials": English-like documents with hidden computation, for the quick start and the tests. One or two objects (a dial,
- * a basket, a boat) have a state; four times somebody changes one of them in one to four moves, and the text tells only
+ * "dials": English-like documents with hidden computation, for the quick start and the tests. An object (a dial, a
+ * basket or a fair) has a state; four times somebody changes one of them in one to four moves, and the text tells only
  * the result. Sentences of evenly drawn words stand in between: nothing can predict those.
  *
  * Document i of (seed, split) is a pure function. Splits are disjoint by construction: a computation of three or more
@@ -17,9 +17,10 @@ export { specialTokens, tokenizer } from "./syntheticTokenizer.ts"
 export type Split = "train" | "validation" | "test"
 
 /**
- * What decides a token: "computed" the hidden computation; "fixed" the sentence it stands in, for certain; "free" a draw.
+ * What decides a token: "computed" the hidden computation; "worked" one that the text spells out, step by step; "fixed"
+ * the sentence it stands in, for certain; "free" a draw.
  */
-export type Role = "computed" | "fixed" | "free"
+export type Role = "computed" | "worked" | "fixed" | "free"
 
 export interface SyntheticDocument extends Document {
   /** tokenizer.encode(text), about 60 to 150 tokens. */
@@ -50,25 +51,28 @@ export interface Trace {
 const questions = 4
 /** Shares of questions with 1, 2, 3 and 4 moves. */
 const moveShares = [0.35, 0.25, 0.2, 0.2]
-const fillerShare = 0.5
+const fillerShare = 0.25
 /** From so many moves on, a computation belongs to one split. */
 const disjointFrom = 3
 
-/** Document `index` of (seed, split). */
+/**
+ * Document `index` of (seed, split). A share `worked` (default 0) of its questions spell their computation out before
+ * they tell the result, as text about sums does now and then; such a result is not among the computed ones.
+ */
 export function document(at: {
   readonly seed: number
   readonly split: Split
   readonly index: number
+  readonly worked?: number
 }): SyntheticDocument {
   const random = dice(at.seed, ["dials", at.split, at.index])
   const page = writer()
   const counts = moveCounts(random)
-  const objects = openObjects(random, page)
+  const object = openObject(random, page)
   for (const count of counts) {
     if (random.uniform() < fillerShare) writeFiller(random, page)
-    const object = random.pick(objects)
     const chain = drawChain(random, object, count, at.split)
-    writeQuestion(random, page, object, chain)
+    writeQuestion(page, object, chain, random.uniform() < (at.worked ?? 0))
   }
   return {
     id: `dials/${at.split}/${at.seed}/${at.index}`,
@@ -108,20 +112,17 @@ export function splitOf(kind: Kind["name"], start: string, moves: ReadonlyArray<
 
 interface Thing {
   readonly kind: Kind
+  readonly owner: string
   state: number
 }
 
-function openObjects(random: Dice, page: Writer): ReadonlyArray<Thing> {
-  const order = [...kinds]
-  const first = order.splice(random.integer(order.length), 1)[0]
-  const chosen = random.uniform() < 0.5 ? [first] : [first, random.pick(order)]
-  return chosen.map((kind, i) => {
-    const state = random.integer(kind.states.length)
-    if (i === 0) page.free(random.pick(filler.openers)).fixed(" the")
-    else page.free(" The")
-    page.free(kind.object).fixed(kind.tell).free(kind.states[state]).fixed(".")
-    return { kind, state }
-  })
+function openObject(random: Dice, page: Writer): Thing {
+  const kind = random.pick(kinds)
+  const owner = random.pick(filler.names)
+  const state = random.integer(kind.states.length)
+  page.free(random.pick(filler.openers)).fixed(" the")
+  page.free(kind.object).fixed(kind.tell).free(kind.states[state]).fixed(".")
+  return { kind, owner, state }
 }
 
 function moveCounts(random: Dice): ReadonlyArray<number> {
@@ -148,26 +149,29 @@ function drawChain(random: Dice, { kind, state }: Thing, count: number, split: S
       chain.push(move)
       current = next
     }
-    const texts = chain.map((move) => move.text.join(""))
+    const texts = chain.map((move) => move.words.join(""))
     if (chain.length < disjointFrom || splitOf(kind.name, kind.states[state], texts) === split) return chain
   }
   throw new Error(`no computation of the ${kind.name} from state ${state} belongs to ${split}`)
 }
 
-function writeQuestion(random: Dice, page: Writer, object: Thing, chain: ReadonlyArray<Move>): void {
-  const { kind } = object
-  page.free(random.pick(filler.names), kind.act).fixed(" the", kind.object)
+function writeQuestion(page: Writer, object: Thing, chain: ReadonlyArray<Move>, worked: boolean): void {
+  const { kind, owner } = object
+  page.free(owner).fixed(kind.act).fixed(" the", kind.object)
   const thought = [kind.states[object.state]]
   for (const [i, move] of chain.entries()) {
     const next = move.apply(object.state)
     if (next === "impossible") throw new Error("a chain is drawn from possible moves")
     if (i > 0) page.free(",")
-    page.free(...move.text)
-    thought.push(...move.thought, " is", kind.states[next])
+    page.free(...move.words)
+    thought.push(...move.words, " is", kind.states[next])
     object.state = next
   }
-  page.free(".").fixed(" Now", " the", kind.object, kind.tell)
-  page.result(kind.states[object.state], { kind: kind.name, moves: chain.length, thought: idsOf(thought) })
+  page.free(".")
+  if (worked) page.worked(...thought).fixed(".")
+  page.fixed(" Now", " the", kind.object, kind.tell)
+  if (worked) page.worked(kind.states[object.state])
+  else page.result(kind.states[object.state], { kind: kind.name, moves: chain.length, thought: idsOf(thought) })
   page.fixed(".")
 }
 
@@ -190,7 +194,7 @@ function writeFiller(random: Dice, page: Writer): void {
 function wrongTokens(name: Kind["name"], token: number): ReadonlyArray<number> {
   const kind = kinds.find((kind) => kind.name === name)
   if (kind === undefined) throw new Error(`no kind ${name}`)
-  const all = idsOf([...kind.states, ...kind.moves.map((move) => move.thought[0])])
+  const all = idsOf([...kind.states, ...kind.moves.map((move) => move.words[0])])
   return [...new Set(all)].filter((other) => other !== token)
 }
 
@@ -214,6 +218,7 @@ function writer() {
     computed,
     fixed: (...all: ReadonlyArray<string>) => write("fixed", all),
     free: (...all: ReadonlyArray<string>) => write("free", all),
+    worked: (...all: ReadonlyArray<string>) => write("worked", all),
     result: (word: string, how: Omit<Computed, "position">) => {
       computed.push({ position: words.length, ...how })
       return write("computed", [word])

@@ -2,23 +2,21 @@
  * The hidden computations of the generated corpus, as data: an object has a state that moves change. The text tells the
  * moves and then only the result, so each result is a computation over one to four steps that the text does not show.
  *
- *   text     " Mia turns the dial up 2, flip, triple. Now the dial shows 9."
- *   thought  " 4 up 2 is 6 flip is 3 triple is 9"
+ *   text     " Mia turns the dial up 2, flip, down 1. Now the dial shows 2."
+ *   thought  " 4 up 2 is 6 flip is 3 down 1 is 2"
  *
- * Thoughts of all kinds read "state move is state move is state"; adding to a basket and turning a dial up share their
- * words there, so that what is learnt on one serves the other.
+ * Thoughts of all kinds read "state move is state move is state", the moves in the words of the text.
  */
 
 /** One move. Words carry their leading space. */
 export interface Move {
-  readonly text: ReadonlyArray<string>
-  readonly thought: ReadonlyArray<string>
-  /** The index of the next state, or "impossible": the basket holds no less than 0 and no more than 9. */
+  readonly words: ReadonlyArray<string>
+  /** The index of the next state, or "impossible": a basket holds no less than 0 and no more than 9. */
   readonly apply: (state: number) => number | "impossible"
 }
 
 export interface Kind {
-  readonly name: "dial" | "basket" | "boat"
+  readonly name: "dial" | "basket" | "fair"
   /** The word of each state. */
   readonly states: ReadonlyArray<string>
   readonly object: string
@@ -30,7 +28,6 @@ export interface Kind {
 }
 
 const digits = Array.from({ length: 10 }, (_, digit) => ` ${digit}`)
-const amounts = [1, 2, 3]
 const modulo = (value: number, n: number) => ((value % n) + n) % n
 const bounded = (value: number) => (value < 0 || value > 9 ? "impossible" : value)
 
@@ -41,10 +38,9 @@ const dial: Kind = {
   act: " turns",
   tell: " shows",
   moves: [
-    ...amounts.map((by) => step(" up", " up", by, (value) => modulo(value + by, 10))),
-    ...amounts.map((by) => step(" down", " down", by, (value) => modulo(value - by, 10))),
-    { text: [" flip"], thought: [" flip"], apply: (value) => 9 - value },
-    { text: [" triple"], thought: [" triple"], apply: (value) => modulo(3 * value, 10) }
+    ...[1, 2, 3].map((by) => step(" up", by, (value) => modulo(value + by, 10))),
+    ...[1, 2, 3].map((by) => step(" down", by, (value) => modulo(value - by, 10))),
+    { words: [" flip"], apply: (value) => 9 - value }
   ]
 }
 
@@ -55,29 +51,27 @@ const basket: Kind = {
   act: " fills",
   tell: " holds",
   moves: [
-    ...amounts.map((by) => step(" add", " up", by, (value) => bounded(value + by))),
-    ...amounts.map((by) => step(" take", " down", by, (value) => bounded(value - by))),
-    { text: [" double"], thought: [" double"], apply: (value) => bounded(2 * value) }
+    ...[1, 2, 3].map((by) => step(" add", by, (value) => bounded(value + by))),
+    ...[1, 2, 3].map((by) => step(" take", by, (value) => bounded(value - by)))
   ]
 }
 
-const boat: Kind = {
-  name: "boat",
-  states: [" north", " east", " south", " west"],
-  object: " boat",
-  act: " steers",
-  tell: " sails",
+const fair: Kind = {
+  name: "fair",
+  states: [" Monday", " Tuesday", " Wednesday", " Thursday", " Friday", " Saturday", " Sunday"],
+  object: " fair",
+  act: " moves",
+  tell: " opens",
   moves: [
-    { text: [" right"], thought: [" right"], apply: (heading) => modulo(heading + 1, 4) },
-    { text: [" around"], thought: [" around"], apply: (heading) => modulo(heading + 2, 4) },
-    { text: [" left"], thought: [" left"], apply: (heading) => modulo(heading - 1, 4) }
+    ...[1, 2].map((by) => step(" later", by, (day) => modulo(day + by, 7))),
+    ...[1, 2].map((by) => step(" earlier", by, (day) => modulo(day - by, 7)))
   ]
 }
 
-export const kinds: ReadonlyArray<Kind> = [dial, basket, boat]
+export const kinds: ReadonlyArray<Kind> = [dial, basket, fair]
 
-function step(text: string, thought: string, by: number, apply: Move["apply"]): Move {
-  return { text: [text, digits[by]], thought: [thought, digits[by]], apply }
+function step(name: string, by: number, apply: Move["apply"]): Move {
+  return { words: [name, digits[by]], apply }
 }
 
 /** The words of the filler sentences: drawn evenly, so nothing can predict them. */
@@ -105,7 +99,7 @@ export const words: ReadonlyArray<string> = [
       kind.object,
       kind.act,
       kind.tell,
-      ...kind.moves.flatMap((move) => [...move.text, ...move.thought])
+      ...kind.moves.flatMap((move) => move.words)
     ]),
     ...Object.values(filler).flat()
   ])

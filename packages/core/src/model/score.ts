@@ -4,7 +4,7 @@ import type { WeightsOf } from "./Transformer.ts"
 import { encode, projection } from "./Transformer.ts"
 
 /** k of the top-k entropies: the method's 16, or the whole of a smaller vocabulary. */
-export const TOP = 16
+const TOP = 16
 
 /** Every position of documents [D,T]; position i speaks of token i + 1, the last one of nothing known. Nats. */
 export interface Scores {

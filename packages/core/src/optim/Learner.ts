@@ -6,7 +6,7 @@ import type { WeightsOf } from "../model/Transformer.ts"
 import type { BackendError, Buffer, CompileError, ExecutionError, Value } from "../tensor/Backend.ts"
 import { Backend } from "../tensor/Backend.ts"
 import { compile } from "../tensor/Executable.ts"
-import type { HostF32, Shape, TensorType } from "../tensor/HostTensor.ts"
+import type { HostF32, TensorType } from "../tensor/HostTensor.ts"
 import { HostTensor as Host, sizeOf } from "../tensor/HostTensor.ts"
 import type { ProgramCache } from "../tensor/ProgramCache.ts"
 import type { Tensor } from "../tensor/Tensor.ts"
@@ -115,14 +115,19 @@ export const makeLearner = (options: LearnerOptions): Effect.Effect<Learner, Bac
       return { loss, gradients: totals, objective: Object.fromEntries(reported) }
     }, Effect.scoped)
 
-    const orthogonal = Effect.fnUntraced(function* (direction: Float32Array, shape: Shape) {
-      const name = `orthogonalize ${shape}`
-      const matrix: TensorType = { dtype: "f32", shape }
+    const byMuon = (name: string) => rule._tag === "muon" && muonApplies(name, types[name].shape)
+
+    /** All of Muon's directions made orthogonal, in one run. */
+    const orthogonal = Effect.fnUntraced(function* (directions: Readonly<Record<string, Float32Array>>) {
+      const matrices = Object.fromEntries(Object.keys(directions).map((name) => [name, types[name]]))
       const program = yield* programs.get(
-        name,
-        compile(name, (inputs: { matrix: Tensor }) => ({ matrix: orthogonalize(inputs.matrix) }), { matrix }, "host")
+        "orthogonalize",
+        compile("orthogonalize", (all: WeightsOf<Tensor>) => mapRecord(all, orthogonalize), matrices, "host")
       )
-      return yield* elements((yield* program.run({ matrix: Host.f32(shape, direction) })).matrix)
+      const outputs = yield* program.run(mapRecord(directions, (data, name) => Host.f32(types[name].shape, data)))
+      const made: Record<string, Float32Array> = {}
+      for (const [name, output] of Object.entries(outputs)) made[name] = yield* elements(output)
+      return made
     }, Effect.scoped)
 
     const moveByAdamW = (
@@ -139,24 +144,33 @@ export const makeLearner = (options: LearnerOptions): Effect.Effect<Learner, Bac
       adamw(weight, gradient, m, v, { ...settings, ...rate, weightDecay })
     }
 
-    const moveByMuon = (name: string, weight: Float32Array, gradient: Float32Array, settings: Muon, scale: number) => {
+    const moveByMuon = (name: string, weight: Float32Array, matrix: Float32Array, settings: Muon, scale: number) => {
       const [rows, columns] = types[name].shape
-      const direction = new Float32Array(weight.length)
-      muonDirection(gradient, moment(`${name}.momentum`, weight.length), direction, settings)
-      return Effect.map(orthogonal(direction, [rows, columns]), (matrix) =>
-        muonApply(weight, matrix, [rows, columns], { ...settings, learningRate: settings.learningRate * scale })
+      const rate = { ...settings, learningRate: settings.learningRate * scale }
+      muonApply(weight, matrix, [rows, columns], rate)
+    }
+
+    const muonDirections = (gradients: ReadonlyArray<Float32Array>, settings: Muon) => {
+      const matrices = names.flatMap((name, i) => (byMuon(name) ? [[name, gradients[i]] as const] : []))
+      return Object.fromEntries(
+        matrices.map(([name, gradient]) => {
+          const direction = new Float32Array(gradient.length)
+          muonDirection(gradient, moment(`${name}.momentum`, gradient.length), direction, settings)
+          return [name, direction]
+        })
       )
     }
 
-    const move = Effect.fnUntraced(function* (name: string, gradient: Float32Array, scale: number) {
-      const buffer = weights[name]
-      const weight = yield* elements(buffer)
-      if (rule._tag === "muon" && muonApplies(name, types[name].shape)) {
-        yield* moveByMuon(name, weight, gradient, rule.muon, scale)
-      } else {
-        moveByAdamW(name, weight, gradient, rule.adamw, scale)
+    const move = Effect.fnUntraced(function* (gradients: ReadonlyArray<Float32Array>, scale: number) {
+      const made = rule._tag === "muon" ? yield* orthogonal(muonDirections(gradients, rule.muon)) : {}
+      for (const [i, name] of names.entries()) {
+        const weight = yield* elements(weights[name])
+        if (rule._tag === "muon" && byMuon(name)) moveByMuon(name, weight, made[name], rule.muon, scale)
+        else moveByAdamW(name, weight, gradients[i], rule.adamw, scale)
+        if (Option.isNone(backend.view(weights[name]))) {
+          yield* backend.write(weights[name], Host.f32(types[name].shape, weight))
+        }
       }
-      if (Option.isNone(backend.view(buffer))) yield* backend.write(buffer, Host.f32(buffer.type.shape, weight))
     })
 
     const update = Effect.fnUntraced(function* (batches: ReadonlyArray<MicroBatch>) {
@@ -166,7 +180,7 @@ export const makeLearner = (options: LearnerOptions): Effect.Effect<Learner, Bac
       const metrics = { loss, grad_norm: clipped.norm, learning_rate: scale, objective }
       if (clipped._tag === "non-finite") return { ...metrics, skipped: 1 }
       updates++
-      for (const [i, name] of names.entries()) yield* move(name, gradients[i], scale)
+      yield* move(gradients, scale)
       return { ...metrics, skipped: 0 }
     })
 
@@ -189,6 +203,9 @@ export const makeLearner = (options: LearnerOptions): Effect.Effect<Learner, Bac
   })
 
 const typeOf = ({ dtype, shape }: TensorType): TensorType => ({ dtype, shape })
+
+const mapRecord = <A, B>(record: Readonly<Record<string, A>>, f: (value: A, name: string) => B): Record<string, B> =>
+  Object.fromEntries(Object.entries(record).map(([name, value]) => [name, f(value, name)]))
 
 const addTo = (total: Float32Array, part: Float32Array): void => {
   for (let i = 0; i < total.length; i++) total[i] += part[i]

@@ -124,7 +124,7 @@ export const entropiesOf = Effect.fnUntraced(function* (
 })
 
 /** The entropy of one position of some scores. Top-k is at most the k that the scores hold. */
-export const entropyAt = (scores: HostScores, position: number, kind: Entropy): number =>
+const entropyAt = (scores: HostScores, position: number, kind: Entropy): number =>
   kind._tag === "Full"
     ? scores.entropy[position]
     : entropy(scores.top.subarray(position * scores.topSize, (position + 1) * scores.topSize), kind)

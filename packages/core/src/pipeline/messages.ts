@@ -30,7 +30,7 @@ export const LearnerStateSchema: Schema.Codec<LearnerState> = Schema.Struct({
   moments: WeightsSchema
 })
 
-export const Problem: Schema.Codec<ProblemType> = Schema.Struct({
+const Problem: Schema.Codec<ProblemType> = Schema.Struct({
   id: Schema.String,
   document: Schema.Struct({ id: Schema.String, tokens: int32s }),
   anchor: Schema.Int,
@@ -49,7 +49,7 @@ export type Unit = typeof Unit.Type
 
 const isBehaviour = (value: unknown): value is BehaviourLogprobs => value instanceof Float32Array
 
-export const Rollout = Schema.Struct({
+const Rollout = Schema.Struct({
   id: Schema.String,
   problem: Problem,
   index: Schema.Int,

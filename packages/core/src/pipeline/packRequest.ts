@@ -4,7 +4,7 @@ import { packTrunk } from "../rl/Batch.ts"
 import type { RunContext } from "./RunContext.ts"
 
 /** Trunk lengths are rounded up to this, so that few shapes are compiled. */
-export const trunkMultiple = 32
+export const trunkMultiple = 16
 
 /**
  * Problems of some documents as a request for completions: K = `positions` anchors a document (missing ones look at

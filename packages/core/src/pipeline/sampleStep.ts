@@ -13,7 +13,7 @@ export interface Sampled {
 }
 
 /** Units that a step samples at a time. */
-export const unitsPerStep = ({ batch }: Pick<Pipeline, "batch">): number =>
+const unitsPerStep = ({ batch }: Pick<Pipeline, "batch">): number =>
   Math.ceil(batch.documentsPerStep / batch.documentsPerUnit)
 
 /** The most groups that a step learns from. */

@@ -28,7 +28,7 @@ export const nextTokenBatch = (
 
 /**
  * Completions as they should be, mean over their tokens, and the documents beside them as text to predict, mean over
- * theirs times `trunkWeight`. Branches are padded to powers of two, so that few shapes are compiled.
+ * theirs times `trunkWeight`.
  */
 export const supervisedBatch = (frame: Frame, examples: ReadonlyArray<Example>, trunkWeight: number): MicroBatch => {
   const trunk = packTrunk(
@@ -36,11 +36,9 @@ export const supervisedBatch = (frame: Frame, examples: ReadonlyArray<Example>, 
     examples.map(({ document }) => document),
     { multiple: trunkMultiple }
   )
-  const most = Math.max(...examples.map(({ completions }) => completions.length))
   const branches = packBranches(
     frame,
-    examples.map(({ completions }) => completions),
-    { branches: 2 ** Math.ceil(Math.log2(most)) }
+    examples.map(({ completions }) => completions)
   )
   const shape = [branches.documents, branches.branches, branches.length]
   const tokens = branches.mask.reduce((sum, one) => sum + one, 0)

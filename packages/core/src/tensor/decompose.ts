@@ -6,10 +6,10 @@ import type { Tensor } from "./Tensor.ts"
 type Decompose<C extends Composite> = (params: PrimitiveParams[C], inputs: ReadonlyArray<Tensor>) => Tensor
 
 /** Stands for minus infinity in masked scores: its exponential is 0 in f32, and no NaN comes of it. */
-export const MASKED = -1e30
+const MASKED = -1e30
 
 /** log(sum(exp(x))) along the last axis, kept; the maximum is taken out first, so nothing overflows. */
-export const logSumExp = (x: Tensor): Tensor => {
+const logSumExp = (x: Tensor): Tensor => {
   const top = x.max(-1, true).stopGradient()
   return x.sub(top).exp().sum(-1, true).log().add(top)
 }
@@ -24,11 +24,11 @@ export const vocabularyChunks = (vocabulary: Tensor, chunk: number): ReadonlyArr
 }
 
 /** [n, v] bool: where `ids` [n] point within the chunk that begins at `first`. */
-export const chosen = (ids: Tensor, first: number, size: number): Tensor =>
+const chosen = (ids: Tensor, first: number, size: number): Tensor =>
   iota([ids.shape[0], size], 1).add(first).equal(ids.expandDims(1))
 
 /** log of the sum of exp over the whole vocabulary, [n, 1], chunk by chunk */
-export const vocabularyLogSumExp = (hidden: Tensor, vocabulary: Tensor, chunk: number): Tensor => {
+const vocabularyLogSumExp = (hidden: Tensor, vocabulary: Tensor, chunk: number): Tensor => {
   const parts = vocabularyChunks(vocabulary, chunk).map(({ rows }) =>
     logSumExp(hidden.matmul(rows, { transposeB: true }))
   )

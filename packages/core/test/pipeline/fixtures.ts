@@ -39,14 +39,14 @@ export const policy: LoadedModel = (() => {
 })()
 
 /** A model from random weights never answers, so this reward looks at what it does write: the share of even tokens. */
-export const even = Reward.pure("even", ({ rollout: { completion } }) => {
+const even = Reward.pure("even", ({ rollout: { completion } }) => {
   const { tokens } = completion
   return tokens.filter((id) => id % 2 === 0).length / tokens.length
 })
 
 export const dials = Corpus.generated({ seed: 3, split: "train", count: 12 })
 
-export const problems = dials.pipe(
+const problems = dials.pipe(
   Corpus.nextToken({ minEntropy: 0.5, minimumContext: 8, positionsPerDocument: 2, maxTokens: 24 })
 )
 
