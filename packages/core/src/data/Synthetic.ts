@@ -1,6 +1,6 @@
 /**
  * "dials": English-like documents with hidden computation, for the quick start and the tests. An object (a dial, a
- * basket or a fair) has a state; four times somebody changes one of them in one to four moves, and the text tells only
+ * basket or a fair) has a state; four times somebody changes one of them in one to five moves, and the text tells only
  * the result. Sentences of evenly drawn words stand in between: nothing can predict those.
  *
  * Document i of (seed, split) is a pure function. Splits are disjoint by construction: a computation of three or more
@@ -49,9 +49,9 @@ export interface Trace {
 }
 
 const questions = 4
-/** Shares of questions with 1, 2, 3 and 4 moves. */
-const moveShares = [0.35, 0.25, 0.2, 0.2]
-const fillerShare = 0.25
+/** Shares of questions with 1 to 5 moves. */
+const moveShares = [0.3, 0.2, 0.2, 0.15, 0.15]
+const fillerShare = 0.15
 /** From so many moves on, a computation belongs to one split. */
 const disjointFrom = 3
 
@@ -157,7 +157,7 @@ function drawChain(random: Dice, { kind, state }: Thing, count: number, split: S
 
 function writeQuestion(page: Writer, object: Thing, chain: ReadonlyArray<Move>, worked: boolean): void {
   const { kind, owner } = object
-  page.free(owner).fixed(kind.act).fixed(" the", kind.object)
+  page.free(owner, kind.act).fixed(" the", kind.object)
   const thought = [kind.states[object.state]]
   for (const [i, move] of chain.entries()) {
     const next = move.apply(object.state)

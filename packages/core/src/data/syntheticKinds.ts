@@ -11,7 +11,7 @@
 /** One move. Words carry their leading space. */
 export interface Move {
   readonly words: ReadonlyArray<string>
-  /** The index of the next state, or "impossible": a basket holds no less than 0 and no more than 9. */
+  /** The index of the next state, or "impossible": no object goes beyond its first or last state. */
   readonly apply: (state: number) => number | "impossible"
 }
 
@@ -28,8 +28,7 @@ export interface Kind {
 }
 
 const digits = Array.from({ length: 10 }, (_, digit) => ` ${digit}`)
-const modulo = (value: number, n: number) => ((value % n) + n) % n
-const bounded = (value: number) => (value < 0 || value > 9 ? "impossible" : value)
+const within = (last: number, state: number) => (state < 0 || state > last ? "impossible" : state)
 
 const dial: Kind = {
   name: "dial",
@@ -38,8 +37,8 @@ const dial: Kind = {
   act: " turns",
   tell: " shows",
   moves: [
-    ...[1, 2, 3].map((by) => step(" up", by, (value) => modulo(value + by, 10))),
-    ...[1, 2, 3].map((by) => step(" down", by, (value) => modulo(value - by, 10))),
+    ...[1, 2, 3].map((by) => step(" up", by, (value) => within(9, value + by))),
+    ...[1, 2, 3].map((by) => step(" down", by, (value) => within(9, value - by))),
     { words: [" flip"], apply: (value) => 9 - value }
   ]
 }
@@ -51,8 +50,8 @@ const basket: Kind = {
   act: " fills",
   tell: " holds",
   moves: [
-    ...[1, 2, 3].map((by) => step(" add", by, (value) => bounded(value + by))),
-    ...[1, 2, 3].map((by) => step(" take", by, (value) => bounded(value - by)))
+    ...[1, 2, 3].map((by) => step(" add", by, (value) => within(9, value + by))),
+    ...[1, 2, 3].map((by) => step(" take", by, (value) => within(9, value - by)))
   ]
 }
 
@@ -63,8 +62,8 @@ const fair: Kind = {
   act: " moves",
   tell: " opens",
   moves: [
-    ...[1, 2].map((by) => step(" later", by, (day) => modulo(day + by, 7))),
-    ...[1, 2].map((by) => step(" earlier", by, (day) => modulo(day - by, 7)))
+    ...[1, 2].map((by) => step(" later", by, (day) => within(6, day + by))),
+    ...[1, 2].map((by) => step(" earlier", by, (day) => within(6, day - by)))
   ]
 }
 
@@ -77,12 +76,12 @@ function step(name: string, by: number, apply: Move["apply"]): Move {
 /** The words of the filler sentences: drawn evenly, so nothing can predict them. */
 export const filler = {
   openers: ["Today", "Tonight", "Here", "Again"],
-  names: [" Mia", " Tom", " Ann", " Sam", " Eva", " Leo"],
-  verbs: [" sees", " finds", " paints", " hides", " carries"],
-  adjectives: [" red", " old", " small", " bright", " quiet", " green", " heavy", " wet"],
-  nouns: [" bird", " lamp", " stone", " letter", " hat", " cat", " coin", " book", " apple", " drum"],
+  names: [" Mia", " Tom", " Ann", " Sam"],
+  verbs: [" sees", " finds", " paints", " hides"],
+  adjectives: [" red", " old", " small", " bright"],
+  nouns: [" bird", " lamp", " stone", " letter", " hat", " cat", " coin", " book"],
   prepositions: [" near", " behind", " under"],
-  places: [" well", " barn", " river", " market", " tower", " garden", " bridge", " mill"]
+  places: [" well", " barn", " river", " market"]
 } as const
 
 /** The words of the fixed sentence frames. */

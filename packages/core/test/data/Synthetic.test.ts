@@ -4,16 +4,21 @@ import * as Synthetic from "../../src/data/Synthetic.ts"
 
 const { tokenizer } = Synthetic
 const splits = ["train", "validation", "test"] as const
-const at = fc.record({ seed: fc.maxSafeInteger(), split: fc.constantFrom(...splits), index: fc.nat(1e6) })
+const at = fc.record({
+  seed: fc.maxSafeInteger(),
+  split: fc.constantFrom(...splits),
+  index: fc.nat(1e6),
+  worked: fc.constantFrom(0, 0.5, 1)
+})
 
 describe("a generated document", () => {
   it("reads like this", () => {
     const { text } = Synthetic.document({ seed: 1, split: "train", index: 0 })
     expect(text).toBe(
-      "Here the dial shows 0. The boat sails south. Eva steers the boat around, right, right, left. Now the boat sails " +
-        "east. Leo and Sam walk to the garden. Mia steers the boat right, around, around, around. Now the boat sails " +
-        "north. Tom turns the dial down 1. Now the dial shows 9. Ann and Mia walk to the tower. Tom steers the boat " +
-        "left, right. Now the boat sails north."
+      "Today the dial shows 5. Sam turns the dial up 2, down 3, down 3, up 1, down 2. Now the dial " +
+        "shows 0. Sam turns the dial up 3, up 1, down 3, up 1, up 3. Now the dial shows 5. Sam turns the " +
+        "dial down 3. Now the dial shows 2. The small book waits in the well. Sam turns the dial up 2, " +
+        "up 1. Now the dial shows 5."
     )
   })
 
@@ -101,13 +106,13 @@ describe("a generated document", () => {
     }
   })
 
-  it("asks for one to four moves about as often as the shares say", () => {
-    const counts = [0, 0, 0, 0]
+  it("asks for one to five moves about as often as the shares say", () => {
+    const counts = [0, 0, 0, 0, 0]
     for (let index = 0; index < 1000; index++) {
       for (const { moves } of Synthetic.document({ seed: 9, split: "train", index }).computed) counts[moves - 1]++
     }
-    // 0.35 .25 .2 .2, and the eighth of documents without a long computation get one.
-    const expected = [0.33, 0.235, 0.235, 0.2]
+    // 0.3 .2 .2 .15 .15, and the sixteenth of documents without a long computation get one.
+    const expected = [0.285, 0.19, 0.225, 0.15, 0.15]
     for (const [i, count] of counts.entries()) expect(Math.abs(count / 4000 - expected[i])).toBeLessThan(0.03)
   })
 })
@@ -149,10 +154,22 @@ describe("the worked examples of a document", () => {
   })
 })
 
+describe("text with worked computations", () => {
+  it("spells out about the share that was asked for, and tells the rest as before", () => {
+    let told = 0
+    for (let index = 0; index < 1000; index++) {
+      const document = Synthetic.document({ seed: 17, split: "train", index, worked: 0.3 })
+      told += document.computed.length
+      expect(tokenizer.bytesOf(document.tokens)).toEqual(new TextEncoder().encode(document.text))
+    }
+    expect(Math.abs(told / 4000 - 0.7)).toBeLessThan(0.03)
+  })
+})
+
 describe("the tokenizer of the generated corpus", () => {
   it("has stable ids", () => {
     expect(Synthetic.specialTokens.map((token) => tokenizer.tokenId(token))).toEqual([0, 1, 2, 3, 4])
-    expect([tokenizer.vocabSize, tokenizer.bos, tokenizer.eos, ...tokenizer.prefix]).toEqual([94, 1, 2, 1])
+    expect([tokenizer.vocabSize, tokenizer.bos, tokenizer.eos, ...tokenizer.prefix]).toEqual([81, 1, 2, 1])
     // The same ids came out of Python's tokenizers 0.23.3 (add_special_tokens=False) for this text and file.
     expect([...tokenizer.encode("Here the dial shows 4.<|think|> 4 up 2 is 6</think> 6<|end|>")]).toEqual([
       52, 9, 27, 29, 21, 5, 3, 21, 30, 19, 12, 23, 4, 23, 2
@@ -166,49 +183,39 @@ describe("the tokenizer of the generated corpus", () => {
 
 /** Reads the story as a person would: an independent interpreter over the plain text. */
 function interpret(text: string) {
-  const compass = ["north", "east", "south", "west"]
-  const canonical: Record<string, string> = { add: "up", take: "down" }
-  const state = new Map<string, string>()
+  const days = ["Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday"]
   const out: Array<{ answer: string; kind: string; moves: number; thought: string }> = []
-  let pending: { object: string; moves: Array<string>; thought: string } | undefined
+  let value = ""
+  let pending = { moves: 0, thought: "", worked: false }
   for (const sentence of text.split(".").map((sentence) => sentence.trim())) {
-    const told = /^(\w+) the (dial|basket|boat) (?:shows|holds|sails) (\w+)$|^The (dial|basket|boat) \w+ (\w+)$/.exec(
-      sentence
-    )
-    const acted = /^\w+ (?:turns|fills|steers) the (dial|basket|boat) (.+)$/.exec(sentence)
+    const told = /^(\w+) the (dial|basket|fair) (?:shows|holds|opens) (\w+)$/.exec(sentence)
+    const acted = /^\w+ (?:turns|fills|moves) the (dial|basket|fair) (.+)$/.exec(sentence)
     if (acted) {
       const moves = acted[2].split(", ")
-      let value = state.get(acted[1])!
       let thought = value
       for (const move of moves) {
         const [word, by] = move.split(" ")
         value = apply(acted[1], value, word, Number(by))
-        thought += ` ${canonical[word] ?? word}${by === undefined ? "" : ` ${by}`} is ${value}`
+        thought += ` ${move} is ${value}`
       }
-      state.set(acted[1], value)
-      pending = { object: acted[1], moves, thought }
+      pending = { moves: moves.length, thought, worked: false }
+    } else if (sentence === pending.thought && sentence !== "") {
+      pending = { ...pending, worked: true }
     } else if (told) {
-      const object = told[2] ?? told[4]
-      const value = told[3] ?? told[5]
-      if (told[1] === "Now") {
-        expect(pending?.object).toBe(object)
-        expect(state.get(object)).toBe(value)
-        out.push({ answer: value, kind: object, moves: pending!.moves.length, thought: pending!.thought })
-      } else state.set(object, value)
+      if (told[1] !== "Now") value = told[3]
+      else {
+        expect(value).toBe(told[3])
+        if (!pending.worked) out.push({ answer: value, kind: told[2], moves: pending.moves, thought: pending.thought })
+      }
     }
   }
   return out
 
   function apply(object: string, value: string, move: string, by: number): string {
-    if (object === "boat") {
-      const turn = { right: 1, around: 2, left: 3 }[move]!
-      return compass[(compass.indexOf(value) + turn) % 4]
-    }
+    if (object === "fair") return days[(days.indexOf(value) + (move === "later" ? by : 7 - by)) % 7]
     const number = Number(value)
-    if (move === "up" || move === "add") return String(object === "dial" ? (number + by) % 10 : number + by)
-    if (move === "down" || move === "take") return String(object === "dial" ? (number - by + 10) % 10 : number - by)
     if (move === "flip") return String(9 - number)
-    if (move === "triple") return String((3 * number) % 10)
-    return String(2 * number)
+    const moved = move === "up" || move === "add" ? number + by : number - by
+    return String(object === "dial" ? (moved + 10) % 10 : moved)
   }
 }
