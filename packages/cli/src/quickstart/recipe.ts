@@ -49,30 +49,32 @@ export interface Recipe {
   }
 }
 
-const rptSteps = 200
+const pretrainingSteps = 600
+const warmUpSteps = 300
+const rptSteps = 130
 
 export const recipe: Recipe = {
   seed: 1,
   preset: "micro",
   pretraining: {
-    steps: 600,
-    documents: 20,
-    worked: 0.3,
+    steps: pretrainingSteps,
+    documents: 16,
+    worked: 0.8,
     optimizer: {
       rule: muonRule({ learningRate: 0.02 }, { learningRate: 3e-3, beta2: 0.95 }),
-      schedule: Schedule.cosine(1, { steps: 600, warmup: 20, floorShare: 0.1 }),
+      schedule: Schedule.cosine(1, { steps: pretrainingSteps, warmup: 20, floorShare: 0.1 }),
       maxNorm: 1
     }
   },
   warmUp: {
-    steps: 500,
+    steps: warmUpSteps,
     documents: 200,
     documentsPerStep: 8,
     noise: 0.05,
     trunkWeight: 0.5,
     optimizer: {
       rule: adamwRule({ learningRate: 2e-3, beta2: 0.95 }),
-      schedule: Schedule.cosine(1, { steps: 500, warmup: 20, floorShare: 0.1 }),
+      schedule: Schedule.cosine(1, { steps: warmUpSteps, warmup: 20, floorShare: 0.1 }),
       maxNorm: 1
     }
   },
@@ -83,10 +85,10 @@ export const recipe: Recipe = {
     groupSize: 8,
     temperature: 1,
     maxTokens: 26,
-    minEntropy: 1.5,
+    minEntropy: 1.6,
     learningRate: 3e-4,
     schedule: Schedule.cosine(1, { steps: rptSteps, warmup: 10, floorShare: 0.1 }),
-    validateEvery: 20,
+    validateEvery: 26,
     validationDocuments: 40
   },
   controls: {
@@ -101,5 +103,5 @@ export const recipe: Recipe = {
       maxNorm: 1
     }
   },
-  evaluation: { documents: 300, easyPositions: 4 }
+  evaluation: { documents: 250, easyPositions: 4 }
 }

@@ -81,7 +81,14 @@ const sampleOf = ({ before, after, context }: Told): StoryReport["sample"] => {
   }
 }
 
-const computedColumns = ["computed", "computed, 1 moves", "computed, 2 moves", "computed, 3 moves", "computed, 4 moves"]
+const computedColumns = [
+  "computed",
+  "computed, 1 moves",
+  "computed, 2 moves",
+  "computed, 3 moves",
+  "computed, 4 moves",
+  "computed, 5 moves"
+]
 
 /** The report for people. */
 export const show = (report: StoryReport): string => {
