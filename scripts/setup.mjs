@@ -9,7 +9,7 @@ const root = join(dirname(fileURLToPath(import.meta.url)), "..")
 
 const run = (command, args) => {
   const { status, error } = spawnSync(command, args, { cwd: root, stdio: ["ignore", 2, 2] })
-  if (error !== undefined) console.error(`setup: ${command} could not be started: ${error.message}`)
+  if (error !== undefined) process.stderr.write(`setup: ${command} could not be started: ${error.message}\n`)
   if (status !== 0) process.exit(status ?? 1)
 }
 
