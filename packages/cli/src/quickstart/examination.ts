@@ -22,7 +22,7 @@ export const makeExamination = Effect.fnUntraced(function* (context: RunContext,
   const documents = testDocuments(seed, "test", evaluation.documents)
   const entropies = yield* withWeights(base, (weights) => evaluator.entropies(weights, documents, Difficulty.full))
   const questions = documents.map((document, d) =>
-    positionsOf(context, document, entropies[d], evaluation.easyPositions)
+    positionsOf(context, document, entropies[d], d < evaluation.wholeDocuments)
   )
   const validation = computedPositions(context, testDocuments(seed, "validation", rpt.validationDocuments))
 

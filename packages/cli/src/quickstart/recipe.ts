@@ -9,7 +9,7 @@ export interface Recipe {
   readonly pretraining: {
     readonly steps: number
     readonly documents: number
-    /** Share of the questions in the text that spell their computation out. */
+    /** Share of the documents that spell their computations out. */
     readonly worked: number
     readonly optimizer: OptimizerSettings
   }
@@ -44,8 +44,8 @@ export interface Recipe {
   }
   readonly evaluation: {
     readonly documents: number
-    /** Positions a document at entropy <= 0.5, drawn; those above are all asked. */
-    readonly easyPositions: number
+    /** So many of them are asked about all of their positions; the others about the hard and the computed ones. */
+    readonly wholeDocuments: number
   }
 }
 
@@ -85,7 +85,7 @@ export const recipe: Recipe = {
     groupSize: 8,
     temperature: 1,
     maxTokens: 26,
-    minEntropy: 1.6,
+    minEntropy: 1.5,
     learningRate: 3e-4,
     schedule: Schedule.cosine(1, { steps: rptSteps, warmup: 10, floorShare: 0.1 }),
     validateEvery: 26,
@@ -103,5 +103,5 @@ export const recipe: Recipe = {
       maxNorm: 1
     }
   },
-  evaluation: { documents: 250, easyPositions: 4 }
+  evaluation: { documents: 250, wholeDocuments: 25 }
 }

@@ -1,7 +1,7 @@
 import { Evaluation, Template } from "@foretoken/core"
 import type { Evaluator } from "@foretoken/core"
 import { table } from "../table.ts"
-import { representative } from "./heldOut.ts"
+import { hard, whole } from "./heldOut.ts"
 import type { Arm, Told } from "./story.ts"
 
 /** Accuracy with its 95 % interval over documents, and the positions behind it. */
@@ -48,11 +48,13 @@ export const reportOf = (told: Told): StoryReport => ({
 const armReport = ({ name, how, seconds, records }: Arm, seed: number): ArmReport => {
   const settings = { seed, ...bootstrap }
   const tagged = Evaluation.accuracyTable(records, settings).tags
-  const text = Evaluation.accuracyTable(
-    records.filter(({ tags }) => tags.includes(representative)),
-    settings
-  )
-  const rows = [...tagged.filter((row) => row.name.startsWith("computed")), ...text.nested, ...text.disjoint]
+  const ofWhole = records.filter(({ tags }) => tags.includes(whole))
+  const ofHard = records.filter(({ tags }) => tags.includes(hard))
+  const text = Evaluation.accuracyTable(ofWhole, settings)
+  // Positions above 1.5 nats are asked in all documents, the others in those that are asked as a whole.
+  const [hardest] = Evaluation.accuracyTable(ofHard, settings, [1.5]).nested
+  const byEntropy = [...text.nested, ...text.disjoint].filter(({ name }) => name !== hardest.name)
+  const rows = [...tagged.filter((row) => row.name.startsWith("computed")), ...byEntropy, hardest]
   const accuracy = rows.map(({ name, estimate, low, high, count }): [string, Accuracy] => [
     name,
     { estimate, low, high, count }

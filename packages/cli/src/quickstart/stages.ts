@@ -58,15 +58,20 @@ export const withWeights = (policy: LoadedModel, weights: Weights): LoadedModel 
 const tokenizerFiles = () =>
   Object.fromEntries([...tokenizer.files].map(([name, text]) => [name, new TextEncoder().encode(text)]))
 
-const trainingDocument = ({ seed, pretraining }: Recipe, index: number) =>
+/** Text of the pre-training: plain documents among worked ones. */
+export const mixedText = ({ seed, pretraining }: Recipe, index: number) =>
   Synthetic.document({ seed, split: "train", index, worked: pretraining.worked })
 
-/** Next-token training on documents from number `from` on, none of them twice. */
+/** Plain text only: what reinforcement reads, and the control beside it. */
+export const plainText = ({ seed }: Recipe, index: number) =>
+  Synthetic.document({ seed: seed + 1, split: "train", index })
+
+/** Next-token training on document after document of a text, none of them twice. */
 export const nextTokenTraining = (
   { recipe, directory, context, onStep }: Story,
   given: Pick<Supervised.SupervisedOptions<never>, "policy" | "optimizer" | "steps"> & {
     readonly name: string
-    readonly from: number
+    readonly text: (recipe: Recipe, index: number) => Synthetic.SyntheticDocument
     readonly stopAfterSeconds: number
   }
 ) => {
@@ -75,7 +80,7 @@ export const nextTokenTraining = (
     Effect.sync(() => [
       Supervised.nextTokenBatch(
         context.frame,
-        Array.from({ length: documents }, (_, i) => trainingDocument(recipe, given.from + step * documents + i))
+        Array.from({ length: documents }, (_, i) => given.text(recipe, step * documents + i))
       )
     ])
   return Supervised.run({
@@ -84,7 +89,7 @@ export const nextTokenTraining = (
     batches,
     seed: recipe.seed,
     run: join(directory, given.name),
-    about: { corpus: "dials", split: "train", firstDocument: given.from },
+    about: { corpus: "dials", split: "train", text: given.text.name },
     onStep: onStep(given.name)
   })
 }

@@ -56,8 +56,8 @@ const fillerShare = 0.15
 const disjointFrom = 3
 
 /**
- * Document `index` of (seed, split). A share `worked` (default 0) of its questions spell their computation out before
- * they tell the result, as text about sums does now and then; such a result is not among the computed ones.
+ * Document `index` of (seed, split). A share `worked` (default 0) of the documents are worked throughout, as a textbook is:
+ * they open with other words and spell out each computation before they tell its result, which is then not a computed one.
  */
 export function document(at: {
   readonly seed: number
@@ -68,11 +68,12 @@ export function document(at: {
   const random = dice(at.seed, ["dials", at.split, at.index])
   const page = writer()
   const counts = moveCounts(random)
-  const object = openObject(random, page)
+  const worked = random.uniform() < (at.worked ?? 0)
+  const object = openObject(random, page, worked)
   for (const count of counts) {
     if (random.uniform() < fillerShare) writeFiller(random, page)
     const chain = drawChain(random, object, count, at.split)
-    writeQuestion(page, object, chain, random.uniform() < (at.worked ?? 0))
+    writeQuestion(page, object, chain, worked)
   }
   return {
     id: `dials/${at.split}/${at.seed}/${at.index}`,
@@ -116,11 +117,11 @@ interface Thing {
   state: number
 }
 
-function openObject(random: Dice, page: Writer): Thing {
+function openObject(random: Dice, page: Writer, worked: boolean): Thing {
   const kind = random.pick(kinds)
   const owner = random.pick(filler.names)
   const state = random.integer(kind.states.length)
-  page.free(random.pick(filler.openers)).fixed(" the")
+  page.free(random.pick(worked ? filler.workedOpeners : filler.openers)).fixed(" the")
   page.free(kind.object).fixed(kind.tell).free(kind.states[state]).fixed(".")
   return { kind, owner, state }
 }

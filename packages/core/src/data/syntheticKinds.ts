@@ -75,7 +75,9 @@ function step(name: string, by: number, apply: Move["apply"]): Move {
 
 /** The words of the filler sentences: drawn evenly, so nothing can predict them. */
 export const filler = {
-  openers: ["Today", "Tonight", "Here", "Again"],
+  openers: ["Today", "Tonight"],
+  /** What documents begin with that spell their computations out. */
+  workedOpeners: ["Here", "Again"],
   names: [" Mia", " Tom", " Ann", " Sam"],
   verbs: [" sees", " finds", " paints", " hides"],
   adjectives: [" red", " old", " small", " bright"],

@@ -15,10 +15,10 @@ describe("a generated document", () => {
   it("reads like this", () => {
     const { text } = Synthetic.document({ seed: 1, split: "train", index: 0 })
     expect(text).toBe(
-      "Today the dial shows 5. Sam turns the dial up 2, down 3, down 3, up 1, down 2. Now the dial " +
-        "shows 0. Sam turns the dial up 3, up 1, down 3, up 1, up 3. Now the dial shows 5. Sam turns the " +
-        "dial down 3. Now the dial shows 2. The small book waits in the well. Sam turns the dial up 2, " +
-        "up 1. Now the dial shows 5."
+      "Tonight the fair opens Monday. Ann moves the fair later 2, earlier 1, later 1, earlier 1, " +
+        "earlier 1. Now the fair opens Monday. Ann moves the fair later 2, earlier 2, later 1, later 2, " +
+        "earlier 1. Now the fair opens Wednesday. Ann moves the fair later 1. Now the fair opens " +
+        "Thursday. Ann moves the fair later 1, later 2. Now the fair opens Sunday."
     )
   })
 
@@ -155,14 +155,15 @@ describe("the worked examples of a document", () => {
 })
 
 describe("text with worked computations", () => {
-  it("spells out about the share that was asked for, and tells the rest as before", () => {
-    let told = 0
+  it("is about the share of documents that was asked for, and told by how it opens", () => {
+    let plain = 0
     for (let index = 0; index < 1000; index++) {
-      const document = Synthetic.document({ seed: 17, split: "train", index, worked: 0.3 })
-      told += document.computed.length
-      expect(tokenizer.bytesOf(document.tokens)).toEqual(new TextEncoder().encode(document.text))
+      const { text, tokens, computed } = Synthetic.document({ seed: 17, split: "train", index, worked: 0.3 })
+      expect(computed.length).toBe(/^To/.test(text) ? 4 : 0)
+      plain += computed.length === 4 ? 1 : 0
+      expect(tokenizer.bytesOf(tokens)).toEqual(new TextEncoder().encode(text))
     }
-    expect(Math.abs(told / 4000 - 0.7)).toBeLessThan(0.03)
+    expect(Math.abs(plain / 1000 - 0.7)).toBeLessThan(0.05)
   })
 })
 
