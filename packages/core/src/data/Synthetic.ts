@@ -44,7 +44,7 @@ export interface Trace {
   readonly anchor: number
   readonly thought: Int32Array
   readonly answer: number
-  /** 0 for the easy example, whose thought is empty. */
+  /** 0 for an example with an empty thought. */
   readonly moves: number
 }
 
@@ -85,8 +85,9 @@ export function document(at: {
 }
 
 /**
- * The worked examples of a document: one per computed token, and one with an empty thought at a token that its sentence
- * decides. A share `noise` of the thought tokens is replaced by wrong ones of the same kind; answers stay right.
+ * The worked examples of a document: one per computed token, and two with an empty thought at tokens that take none, so
+ * that the form teaches when not to think, too. A share `noise` of the thought tokens is replaced by wrong ones of the same
+ * kind; answers stay right.
  */
 export function traces(
   document: SyntheticDocument,
@@ -99,11 +100,18 @@ export function traces(
     answer: document.tokens[position],
     moves
   }))
-  const minimumContext = 8
-  const easyAnchors = document.roles.flatMap((role, i) => (role === "fixed" && i >= minimumContext ? [i] : []))
-  const anchor = random.pick(easyAnchors)
-  return [...worked, { anchor, thought: new Int32Array(0), answer: document.tokens[anchor], moves: 0 }]
+  const others = document.roles.flatMap((role, i) => (role !== "computed" && i >= minimumContext ? [i] : []))
+  const plain = Array.from({ length: plainExamples }, () => random.pick(others)).map((anchor) => ({
+    anchor,
+    thought: new Int32Array(0),
+    answer: document.tokens[anchor],
+    moves: 0
+  }))
+  return [...worked, ...plain]
 }
+
+const plainExamples = 2
+const minimumContext = 8
 
 /** Which split a computation of three or more moves belongs to: 8 in 10 to train, 1 each to validation and test. */
 export function splitOf(kind: Kind["name"], start: string, moves: ReadonlyArray<string>): Split {
