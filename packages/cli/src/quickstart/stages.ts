@@ -59,19 +59,15 @@ const tokenizerFiles = () =>
   Object.fromEntries([...tokenizer.files].map(([name, text]) => [name, new TextEncoder().encode(text)]))
 
 /** Text of the pre-training: plain documents among worked ones. */
-export const mixedText = ({ seed, pretraining }: Recipe, index: number) =>
+const mixedText = ({ seed, pretraining }: Recipe, index: number) =>
   Synthetic.document({ seed, split: "train", index, worked: pretraining.worked })
 
-/** Plain text only: what reinforcement reads, and the control beside it. */
-export const plainText = ({ seed }: Recipe, index: number) =>
-  Synthetic.document({ seed: seed + 1, split: "train", index })
-
-/** Next-token training on document after document of a text, none of them twice. */
+/** Next-token training on documents from number `from` on, none of them twice. */
 export const nextTokenTraining = (
   { recipe, directory, context, onStep }: Story,
   given: Pick<Supervised.SupervisedOptions<never>, "policy" | "optimizer" | "steps"> & {
     readonly name: string
-    readonly text: (recipe: Recipe, index: number) => Synthetic.SyntheticDocument
+    readonly from: number
     readonly stopAfterSeconds: number
   }
 ) => {
@@ -80,7 +76,7 @@ export const nextTokenTraining = (
     Effect.sync(() => [
       Supervised.nextTokenBatch(
         context.frame,
-        Array.from({ length: documents }, (_, i) => given.text(recipe, step * documents + i))
+        Array.from({ length: documents }, (_, i) => mixedText(recipe, given.from + step * documents + i))
       )
     ])
   return Supervised.run({
@@ -89,7 +85,7 @@ export const nextTokenTraining = (
     batches,
     seed: recipe.seed,
     run: join(directory, given.name),
-    about: { corpus: "dials", split: "train", text: given.text.name },
+    about: { corpus: "dials", split: "train", firstDocument: given.from },
     onStep: onStep(given.name)
   })
 }

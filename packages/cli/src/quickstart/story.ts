@@ -61,8 +61,8 @@ export const tellStory = Effect.fnUntraced(function* (
   const forever = Infinity
 
   yield* show.stage("1/5 next-token pre-training from random weights")
-  const { steps, optimizer } = recipe.pretraining
-  const fresh = { name: "base", policy: scratch, optimizer, steps, text: mixedText, stopAfterSeconds: forever }
+  const { steps, optimizer, documents } = recipe.pretraining
+  const fresh = { name: "base", policy: scratch, optimizer, steps, from: 0, stopAfterSeconds: forever }
   const base = yield* nextTokenTraining(story, fresh)
   const examination = yield* makeExamination(context, recipe, base.weights)
 
@@ -88,15 +88,13 @@ export const tellStory = Effect.fnUntraced(function* (
   const rptSeconds = ((yield* Clock.currentTimeMillis) - reinforcedFrom) / 1000
   const reinforced = yield* loadModel(rpt.best.directory)
 
-  yield* show.stage(
-    "4/5 control: next-token training goes on, on the same plain text, for the time of warm-up and reinforcement"
-  )
+  yield* show.stage("4/5 control: the pre-training goes on for the time of warm-up and reinforcement")
   const more = yield* nextTokenTraining(story, {
     name: "control-next-token",
     policy: withWeights(scratch, base.weights),
     optimizer: recipe.controls.nextToken,
     steps: Number.MAX_SAFE_INTEGER,
-    text: plainText,
+    from: steps * documents,
     stopAfterSeconds: warmed.seconds + rptSeconds
   })
 

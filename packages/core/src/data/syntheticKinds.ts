@@ -1,6 +1,6 @@
 /**
  * The hidden computations of the generated corpus, as data: an object has a state that moves change. The text tells the
- * moves and then only the result, so each result is a computation over one to four steps that the text does not show.
+ * moves and then only the result, so each result is a computation over one to five steps that the text does not show.
  *
  *   text     " Mia turns the dial up 2, flip, down 1. Now the dial shows 2."
  *   thought  " 4 up 2 is 6 flip is 3 down 1 is 2"
