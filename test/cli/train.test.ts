@@ -25,7 +25,7 @@ describe("foretoken train on the generated corpus", () => {
   const warm = join(root, "warm")
   let start = { weightsHash: "", checkpoint: "" }
   beforeAll(async () => {
-    const steps = ["--steps", "150", "--lr", "0.01", "--run", warm]
+    const steps = ["--steps", "80", "--lr", "0.01", "--run", warm]
     start = await json(["train", "--objective", "sft", "--model", "preset:nano", "--corpus", "dials", ...steps])
   }, 120_000)
 

@@ -5,15 +5,7 @@ import type { Scope } from "effect"
 import type { Examination } from "./examination.ts"
 import { makeExamination } from "./examination.ts"
 import type { Recipe } from "./recipe.ts"
-import {
-  formatWarmUp,
-  fromScratch,
-  mixedText,
-  nextTokenTraining,
-  plainText,
-  reinforcement,
-  withWeights
-} from "./stages.ts"
+import { formatWarmUp, fromScratch, nextTokenTraining, reinforcement, withWeights } from "./stages.ts"
 import type { Story } from "./stages.ts"
 
 /** One policy under examination. */
