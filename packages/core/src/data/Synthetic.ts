@@ -176,8 +176,12 @@ function writeQuestion(page: Writer, object: Thing, chain: ReadonlyArray<Move>, 
     thought.push(...move.words, " is", kind.states[next])
     object.state = next
   }
-  page.free(".")
-  if (worked) page.worked(...thought).fixed(".")
+  if (worked)
+    page
+      .free(":")
+      .worked(...thought)
+      .fixed(".")
+  else page.free(".")
   page.fixed(" Now", " the", kind.object, kind.tell)
   if (worked) page.worked(kind.states[object.state])
   else page.result(kind.states[object.state], { kind: kind.name, moves: chain.length, thought: idsOf(thought) })

@@ -102,6 +102,7 @@ export const words: ReadonlyArray<string> = [
       kind.tell,
       ...kind.moves.flatMap((move) => move.words)
     ]),
-    ...Object.values(filler).flat()
+    ...Object.values(filler).flat(),
+    ":"
   ])
 ]

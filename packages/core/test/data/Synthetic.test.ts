@@ -172,7 +172,7 @@ describe("text with worked computations", () => {
 describe("the tokenizer of the generated corpus", () => {
   it("has stable ids", () => {
     expect(Synthetic.specialTokens.map((token) => tokenizer.tokenId(token))).toEqual([0, 1, 2, 3, 4])
-    expect([tokenizer.vocabSize, tokenizer.bos, tokenizer.eos, ...tokenizer.prefix]).toEqual([81, 1, 2, 1])
+    expect([tokenizer.vocabSize, tokenizer.bos, tokenizer.eos, ...tokenizer.prefix]).toEqual([82, 1, 2, 1])
     // The same ids came out of Python's tokenizers 0.23.3 (add_special_tokens=False) for this text and file.
     expect([...tokenizer.encode("Here the dial shows 4.<|think|> 4 up 2 is 6</think> 6<|end|>")]).toEqual([
       52, 9, 27, 29, 21, 5, 3, 21, 30, 19, 12, 23, 4, 23, 2
@@ -190,7 +190,7 @@ function interpret(text: string) {
   const out: Array<{ answer: string; kind: string; moves: number; thought: string }> = []
   let value = ""
   let pending = { moves: 0, thought: "", worked: false }
-  for (const sentence of text.split(".").map((sentence) => sentence.trim())) {
+  for (const sentence of text.split(/[.:]/).map((sentence) => sentence.trim())) {
     const told = /^(\w+) the (dial|basket|fair) (?:shows|holds|opens) (\w+)$/.exec(sentence)
     const acted = /^\w+ (?:turns|fills|moves) the (dial|basket|fair) (.+)$/.exec(sentence)
     if (acted) {
