@@ -2,6 +2,7 @@ import { HostTensor } from "../tensor/HostTensor.ts"
 import { loop } from "../tensor/loop.ts"
 import { attention, constant, iota } from "../tensor/operations.ts"
 import type { Tensor } from "../tensor/Tensor.ts"
+import { inverseCdf } from "./inverseCdf.ts"
 import type { ModelConfig } from "./ModelConfig.ts"
 import { rotation } from "./rotation.ts"
 import type { LayerCache, WeightsOf } from "./Transformer.ts"
@@ -151,14 +152,10 @@ const draw = (
     const token = logits.argmax()
     return { token, logprob: logits.logSoftmax().pick(token) }
   }
-  const logprobs = logits.div(sampling.temperature).logSoftmax()
-  const cumulative = logprobs.exp().cumsum()
-  const vocabulary = config.vocabSize
-  // The last sum may fall short of 1 by rounding, so the draw is scaled to it and every token keeps its share.
-  const threshold = uniforms.expandDims(1).mul(cumulative.sliceAxis(1, vocabulary - 1, vocabulary))
-  const passed = threshold.less(cumulative).not().cast("i32").sum(1)
-  const token = passed.minimum(vocabulary - 1)
-  return { token, logprob: logprobs.pick(token) }
+  const scaled = sampling.temperature === 1 ? logits : logits.div(sampling.temperature)
+  const probabilities = scaled.softmax()
+  const token = inverseCdf(probabilities, uniforms)
+  return { token, logprob: probabilities.pick(token).log() }
 }
 
 /** A record of all steps with the first one written. */
