@@ -1,7 +1,8 @@
 import { Effect, Schema } from "effect"
 import * as Protocol from "../actor/Protocol.ts"
+import { judge } from "../reward/judge.ts"
+import type { JudgeSettings } from "../reward/judge.ts"
 import type { Reward } from "../reward/Reward.ts"
-import { judge } from "../reward/Reward.ts"
 import { parseAll, type RolloutGroup as RolloutGroupType } from "../rl/Group.ts"
 import { Group, RolloutGroup } from "./messages.ts"
 import type { Stage } from "./Stage.ts"
@@ -22,12 +23,12 @@ export interface VerifierSettings {
 export type VerifierStage = Stage<VerifierProtocol, VerifierSettings>
 
 /** Reads every completion under the run's template and lets the reward judge the group. */
-export const make = (reward: Reward): VerifierStage => ({
+export const make = (reward: Reward<unknown>, settings?: JudgeSettings): VerifierStage => ({
   protocol: VerifierProtocol,
   settings: { reward: reward.name },
   make: ({ template }) =>
     Effect.succeed({
       Verify: ({ groups }: { readonly groups: ReadonlyArray<RolloutGroupType> }) =>
-        Effect.forEach(groups, (group) => judge(reward, parseAll(template, group)))
+        Effect.forEach(groups, (group) => judge(reward, parseAll(template, group), settings))
     })
 })

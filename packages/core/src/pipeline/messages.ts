@@ -6,6 +6,7 @@ import type { LearnerState } from "../optim/Learner.ts"
 import { outcomes } from "../prompt/Prediction.ts"
 import type { Prediction as PredictionType } from "../prompt/Prediction.ts"
 import type { Verdict as VerdictType } from "../reward/Verdict.ts"
+import { unscorableKinds } from "../reward/Verdict.ts"
 import type { BehaviourLogprobs } from "../rl/Rollout.ts"
 import { PolicyVersion } from "../rl/Rollout.ts"
 import type { HostF32 } from "../tensor/HostTensor.ts"
@@ -70,7 +71,7 @@ const isPrediction = (value: unknown): value is PredictionType =>
 
 const Verdict: Schema.Codec<VerdictType> = Schema.Union([
   Schema.TaggedStruct("Scored", { value: Schema.Number, parts: Schema.Record(Schema.String, Schema.Number) }),
-  Schema.TaggedStruct("Unscorable", { reason: Schema.String })
+  Schema.TaggedStruct("Unscorable", { kind: Schema.Literals(unscorableKinds), reason: Schema.String })
 ])
 
 export const Group = Schema.Struct({

@@ -3,6 +3,7 @@ import { thought } from "../prompt/Template.ts"
 import { outcomes } from "../prompt/Prediction.ts"
 import type { Advantage } from "../rl/advantage.ts"
 import { assign } from "../rl/advantage.ts"
+import type { UnscorableKind } from "../reward/Verdict.ts"
 import { hasSignal } from "../rl/dynamicSampling.ts"
 import type { Group } from "../rl/Group.ts"
 import type { ScoredRollout } from "../rl/Rollout.ts"
@@ -22,6 +23,9 @@ export const rolloutMetrics = (groups: ReadonlyArray<Group>): Readonly<Record<st
   return {
     "reward/mean": mean(rewards),
     "reward/unscorable": shareOf(({ verdict }) => verdict._tag === "Unscorable"),
+    ...Object.fromEntries(
+      [...unscorableCounts(all)].map(([kind, count]) => [`reward/unscorable/${kind}`, count / all.length])
+    ),
     "groups/informative": groups.filter(hasSignal).length / groups.length,
     "groups/solved": groups.filter(solved).length / groups.length,
     // The expected surprise of a sampled token is the entropy, so its mean over the tokens estimates it.
@@ -36,15 +40,20 @@ export const rolloutMetrics = (groups: ReadonlyArray<Group>): Readonly<Record<st
 const solved = ({ rollouts }: Group): boolean =>
   rollouts.some(({ verdict }) => verdict._tag === "Scored" && verdict.value > 0)
 
-/** Mean of each part of a composed reward; one part alone is the reward itself. */
+/** How many rollouts could not be scored, by why; only what happened. */
+const unscorableCounts = (all: ReadonlyArray<ScoredRollout>): ReadonlyMap<UnscorableKind, number> => {
+  const kinds = all.flatMap(({ verdict }) => (verdict._tag === "Unscorable" ? [verdict.kind] : []))
+  return new Map([...Map.groupBy(kinds, (kind) => kind)].map(([kind, same]) => [kind, same.length]))
+}
+
+/** Mean of each part that the reward is made of. */
 const partMeans = (all: ReadonlyArray<ScoredRollout>): Readonly<Record<string, number>> => {
   const parts = Map.groupBy(
     all.flatMap(({ verdict }) => (verdict._tag === "Scored" ? Object.entries(verdict.parts) : [])),
     ([name]) => name
   )
-  if (parts.size < 2) return {}
   return Object.fromEntries(
-    [...parts].map(([name, values]) => [`reward/${name}`, mean(values.map(([, value]) => value))])
+    [...parts].map(([name, values]) => [`reward/part/${name}`, mean(values.map(([, value]) => value))])
   )
 }
 
@@ -72,6 +81,8 @@ export const readableSamples = (
       truth: text(continuation.bytes),
       outcome: prediction.outcome,
       reward: verdict._tag === "Scored" ? verdict.value : null,
+      parts: verdict._tag === "Scored" ? verdict.parts : {},
+      unscorable: verdict._tag === "Unscorable" ? verdict.reason : null,
       advantage: advantages.get(rollout.index) ?? null,
       logprobMean: rollout.behaviourLogprobs.length === 0 ? null : mean(Array.from(rollout.behaviourLogprobs))
     }))

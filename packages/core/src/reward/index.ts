@@ -1,4 +1,24 @@
-export { clamp, gate, sum, weighted } from "./combine.ts"
+export {
+  type Bounds,
+  type Claims,
+  claims,
+  failures,
+  modest,
+  type NoGain,
+  noGains,
+  prefixVerifier,
+  verifier
+} from "./Claims.ts"
+export { clamp, gate, perGroup, sum, weighted } from "./combine.ts"
+export { judge, type JudgeSettings, verdicts } from "./judge.ts"
 export { matchesPrefix, prefixMatch } from "./prefixMatch.ts"
-export { judge, pure, type Reward } from "./Reward.ts"
-export { type Scored, scored, type Unscorable, unscorable, type Verdict } from "./Verdict.ts"
+export { make, pure, type PureScore, type Reward } from "./Reward.ts"
+export {
+  type Scored,
+  scored,
+  type Unscorable,
+  unscorable,
+  type UnscorableKind,
+  unscorableKinds,
+  type Verdict
+} from "./Verdict.ts"

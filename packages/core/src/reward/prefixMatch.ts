@@ -11,6 +11,7 @@
  */
 import type { Continuation } from "../data/NextToken.ts"
 import { startsWith } from "../prompt/bytes.ts"
+import { prefixVerifier } from "./Claims.ts"
 import { pure } from "./Reward.ts"
 
 /** True when `prediction` is the whole of the first n >= 1 tokens of the continuation, byte for byte. */
@@ -19,6 +20,9 @@ export const matchesPrefix = (prediction: Uint8Array, continuation: Continuation
   continuation.boundaries.includes(prediction.length) &&
   startsWith(continuation.bytes, prediction)
 
-export const prefixMatch = pure("prefixMatch", ({ prediction }, { continuation }) =>
-  prediction.outcome === "answered" && matchesPrefix(prediction.bytes, continuation) ? 1 : 0
+export const prefixMatch = pure(
+  "prefixMatch",
+  ({ prediction }, { continuation }) =>
+    prediction.outcome === "answered" && matchesPrefix(prediction.bytes, continuation) ? 1 : 0,
+  prefixVerifier
 )

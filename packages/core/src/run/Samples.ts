@@ -21,8 +21,11 @@ export const Sample = Schema.Struct({
   /** How the text goes on. */
   truth: Schema.String,
   outcome: Schema.Literals(outcomes),
-  /** null: the verifier could not score it. */
+  /** null: the verifier could not score it; `unscorable` says why. */
   reward: Schema.NullOr(Schema.Finite),
+  /** What the reward is made of, by name. */
+  parts: Schema.Record(Schema.String, Schema.Finite),
+  unscorable: Schema.NullOr(Schema.String),
   /** null: it left its group, or its group was not trained on. */
   advantage: Schema.NullOr(Schema.Finite),
   /** Mean log-probability (nats) of the completion's tokens under the policy that sampled them; null for an empty completion. */

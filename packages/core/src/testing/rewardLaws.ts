@@ -1,6 +1,7 @@
 import { Effect } from "effect"
 import { boxed, type Template } from "../prompt/Template.ts"
-import { judge, type Reward } from "../reward/Reward.ts"
+import { judge } from "../reward/judge.ts"
+import type { Reward } from "../reward/Reward.ts"
 import type { Verdict } from "../reward/Verdict.ts"
 import type { ParsedGroup } from "../rl/Group.ts"
 import { parsedGroup } from "./arbitraries/group.ts"

@@ -7,7 +7,7 @@ import * as Optimizer from "../../src/pipeline/Optimizer.ts"
 import * as ReplayBuffer from "../../src/pipeline/ReplayBuffer.ts"
 import * as Sampler from "../../src/pipeline/Sampler.ts"
 import * as Verifier from "../../src/pipeline/Verifier.ts"
-import * as Reward from "../../src/reward/Reward.ts"
+import * as Reward from "../../src/reward/index.ts"
 import { temporaryDirectory } from "../temporary.ts"
 import { dials, isThere, jsonLines, pipelineOf, run } from "./fixtures.ts"
 
@@ -48,14 +48,34 @@ describe("a pipeline in which something goes wrong", () => {
     })
   )
 
-  it.live("fails with the crash of a reward that always throws, instead of waiting for it", () =>
+  it.live("goes on when a reward throws: nothing is learned from what could not be scored, and that is counted", () =>
     Effect.gen(function* () {
       const broken = Reward.pure("broken", () => {
         throw new Error("no such file: truth.txt")
       })
-      const error = yield* Effect.flip(run(pipelineOf({ verifier: Verifier.make(broken) }), { run: at("broken") }))
-      expect(error).toMatchObject({ _tag: "ActorCrashed", actor: "verifier", request: "Verify" })
-      expect(error.message).toMatch(/no such file: truth\.txt/)
+      yield* run(pipelineOf({ verifier: Verifier.make(broken) }), { run: at("broken") })
+      for (const row of jsonLines(at("broken"), "metrics.jsonl")) {
+        expect(row).toMatchObject({ "reward/unscorable": 1, "reward/unscorable/threw": 1, "update/skipped": 1 })
+      }
+      for (const sample of jsonLines(at("broken"), "samples.jsonl")) {
+        expect(sample).toMatchObject({ reward: null, unscorable: "broken threw: no such file: truth.txt" })
+      }
+    })
+  )
+
+  it.live("goes on when a reward gives no answer for one problem", () =>
+    Effect.gen(function* () {
+      let asked = 0
+      const hangs = Reward.make("hangs", (group) =>
+        asked++ === 1 ? Effect.never : Effect.succeed(group.rollouts.map(() => Reward.scored(1, {})))
+      )
+      const { metrics } = yield* run(pipelineOf({ verifier: Verifier.make(hangs, { timeLimit: "50 millis" }) }), {
+        run: at("hangs"),
+        steps: 1
+      })
+      expect(metrics["reward/unscorable/timeout"]).toBeGreaterThan(0)
+      expect(metrics["reward/unscorable/timeout"]).toBe(metrics["reward/unscorable"])
+      expect(metrics["reward/mean"]).toBe(1)
     })
   )
 

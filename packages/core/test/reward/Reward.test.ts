@@ -78,8 +78,8 @@ describe("a combined reward", () => {
     class Model extends Context.Service<Model, { readonly ready: boolean }>()("test/Model") {}
     class Down extends Schema.TaggedError<Down>()("Down", {}) {}
     class Lost extends Schema.TaggedError<Lost>()("Lost", {}) {}
-    const failing: Reward.Reward<Down> = { name: "failing", score: () => Effect.fail(new Down({})) }
-    const asking: Reward.Reward<Lost, Model> = { name: "asking", score: () => Effect.fail(new Lost({})) }
+    const failing = Reward.make("failing", () => Effect.fail(new Down({})))
+    const asking: Reward.Reward<Lost, Model> = Reward.make("asking", () => Effect.fail(new Lost({})))
     expectTypeOf(Reward.sum(failing, asking, Reward.prefixMatch)).toEqualTypeOf<Reward.Reward<Down | Lost, Model>>()
     expectTypeOf(Reward.weighted([1, failing], [2, asking])).toEqualTypeOf<Reward.Reward<Down | Lost, Model>>()
     expectTypeOf(Reward.gate(Reward.prefixMatch, asking)).toEqualTypeOf<Reward.Reward<Lost, Model>>()
@@ -91,20 +91,22 @@ describe("judging a group", () => {
   it.effect("makes a value that is not finite unscorable, with the reason", () =>
     Effect.gen(function* () {
       expect(yield* first(constant("broken", NaN))).toEqual(
-        Reward.unscorable("broken gave NaN, which is no finite number")
+        Reward.unscorable("broken gave NaN, which is no finite number", "not-a-number")
       )
       expect(yield* first(Reward.sum(constant("fine", 1), constant("broken", Infinity)))).toEqual(
-        Reward.unscorable("broken gave Infinity, which is no finite number")
+        Reward.unscorable("broken gave Infinity, which is no finite number", "not-a-number")
       )
     })
   )
 
   it.effect("makes the group unscorable when verdicts are missing", () =>
     Effect.gen(function* () {
-      const short: Reward.Reward = { name: "short", score: () => Effect.succeed([Reward.scored(1, {})]) }
+      const short = Reward.make("short", () => Effect.succeed([Reward.scored(1, {})]))
       const judged = yield* Reward.judge(short, group)
       const reason = `short gave 1 verdicts for ${group.rollouts.length} rollouts`
-      expect(judged.rollouts.map(({ verdict }) => verdict)).toEqual(group.rollouts.map(() => Reward.unscorable(reason)))
+      expect(judged.rollouts.map(({ verdict }) => verdict)).toEqual(
+        group.rollouts.map(() => Reward.unscorable(reason, "miscounted"))
+      )
     })
   )
 })
@@ -116,10 +118,10 @@ describe("laws.reward", () => {
   }
 
   test("catches a reward that drops a rollout", () =>
-    broken("one verdict per rollout", {
-      name: "drops",
-      score: (group) => Effect.succeed(group.rollouts.slice(1).map(() => Reward.scored(1, {})))
-    }))
+    broken(
+      "one verdict per rollout",
+      Reward.make("drops", (group) => Effect.succeed(group.rollouts.slice(1).map(() => Reward.scored(1, {}))))
+    ))
 
   test("catches a reward that is not finite for an empty prediction", () =>
     broken(
@@ -136,8 +138,8 @@ describe("laws.reward", () => {
   })
 
   test("catches a reward that looks at the place in the group", () =>
-    broken("order of the group", {
-      name: "first",
-      score: (group) => Effect.succeed(group.rollouts.map((_, i) => Reward.scored(i === 0 ? 1 : 0, {})))
-    }))
+    broken(
+      "order of the group",
+      Reward.make("first", (group) => Effect.succeed(group.rollouts.map((_, i) => Reward.scored(i === 0 ? 1 : 0, {}))))
+    ))
 })

@@ -122,6 +122,8 @@ describe("samples.jsonl", () => {
       truth: " 6 .",
       outcome: "answered",
       reward: 1,
+      parts: { prefixMatch: 1 },
+      unscorable: null,
       advantage: 0.7,
       logprobMean: -0.1
     }
