@@ -1,7 +1,7 @@
-import { access, readFile } from "node:fs/promises"
 import { join } from "node:path"
 import { Effect } from "effect"
-import { writeDirectoryAtomically, writeFileAtomically, writeFully, writeTextAtomically } from "../storage/atomic.ts"
+import { writeDirectoryAtomically, writeFileAtomically, writeTextAtomically } from "../storage/atomic.ts"
+import { Disk, readWhole } from "../storage/Disk.ts"
 import { StorageError } from "../storage/StorageError.ts"
 import { ModelConfigError } from "./ModelConfig.ts"
 import type { ModelConfig } from "./ModelConfig.ts"
@@ -37,7 +37,8 @@ export const loadModel = (directory: string): Effect.Effect<StoredModel, ModelEr
     const config = yield* loadModelConfig(directory)
     const index = join(directory, "model.safetensors.index.json")
     const whole = join(directory, "model.safetensors")
-    const isSharded = !(yield* exists(whole)) && (yield* exists(index))
+    const names = yield* namesIn(directory)
+    const isSharded = !names.includes("model.safetensors") && names.includes("model.safetensors.index.json")
     const path = isSharded ? index : whole
     const tensors = yield* isSharded ? readShardedSafetensors(index) : readSafetensors(whole)
     const weights = yield* Effect.fromResult(checkWeights(config, tensors, path))
@@ -60,9 +61,9 @@ export const loadModelConfig = (directory: string): Effect.Effect<ModelConfig, M
 export const loadTokenizerFiles = (directory: string): Effect.Effect<TokenizerFiles, StorageError> =>
   Effect.gen(function* () {
     const entries: Array<[string, Uint8Array]> = []
-    for (const name of tokenizerFileNames) {
-      const path = join(directory, name)
-      if (yield* exists(path)) entries.push([name, yield* read(path)])
+    const names = yield* namesIn(directory)
+    for (const name of tokenizerFileNames.filter((name) => names.includes(name))) {
+      entries.push([name, yield* read(join(directory, name))])
     }
     return Object.fromEntries(entries)
   })
@@ -90,7 +91,7 @@ export const writeModelFiles = (
       if (!tokenizerFileNames.includes(name)) {
         return yield* new StorageError({ path: join(directory, name), reason: "is no file of a tokenizer" })
       }
-      yield* writeFileAtomically(join(directory, name), (file) => writeFully(file, bytes))
+      yield* writeFileAtomically(join(directory, name), (file) => file.write(bytes))
     }
     yield* writeSafetensors(join(directory, "model.safetensors"), checked)
   })
@@ -98,13 +99,11 @@ export const writeModelFiles = (
 const writeJson = (path: string, json: unknown): Effect.Effect<void, StorageError> =>
   writeTextAtomically(path, `${JSON.stringify(json, undefined, 2)}\n`)
 
-const read = (path: string): Effect.Effect<Uint8Array, StorageError> =>
-  Effect.tryPromise({ try: () => readFile(path), catch: (cause) => StorageError.of(path, cause) })
+/** Configs and tokenizers are read whole; the largest tokenizers have some 30 MB. */
+const largestFile = 2 ** 30
 
-const exists = (path: string): Effect.Effect<boolean> =>
-  Effect.promise(() =>
-    access(path).then(
-      () => true,
-      () => false
-    )
-  )
+const read = (path: string): Effect.Effect<Uint8Array, StorageError> => readWhole(path, largestFile)
+
+/** None where the directory is not there: whoever reads a file of it says so. */
+const namesIn = (directory: string): Effect.Effect<ReadonlyArray<string>> =>
+  Effect.flatMap(Disk, (disk) => Effect.orElseSucceed(disk.list(directory), () => []))

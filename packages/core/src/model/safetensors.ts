@@ -1,10 +1,10 @@
-import { open, readFile } from "node:fs/promises"
-import type { FileHandle } from "node:fs/promises"
 import { basename, dirname, join } from "node:path"
 import { Effect, Predicate, Result } from "effect"
 import type { HostF32, HostTensor } from "../tensor/HostTensor.ts"
-import { readFully, writeFileAtomically, writeFully } from "../storage/atomic.ts"
-import { StorageError, reasonOf } from "../storage/StorageError.ts"
+import { writeFileAtomically } from "../storage/atomic.ts"
+import { openFile, readWhole } from "../storage/Disk.ts"
+import type { DiskFile } from "../storage/Disk.ts"
+import { StorageError } from "../storage/StorageError.ts"
 import { SafetensorsError } from "./SafetensorsError.ts"
 import { encodeHeader, headerLength, parseHeader } from "./safetensorsHeader.ts"
 import type { StoredTensor } from "./safetensorsHeader.ts"
@@ -20,12 +20,12 @@ type FloatRecord = Readonly<Record<string, HostF32>>
  * into its own memory: the peak is the model itself.
  */
 export const readSafetensors = (path: string): Effect.Effect<FloatRecord, SafetensorsError> =>
-  withFile(path, async (file) => {
-    const tensors = await readHeader(file, path)
-    const entries: Array<[string, HostF32]> = []
-    for (const tensor of tensors) entries.push([tensor.name, await readTensor(file, path, tensor)])
-    return Object.fromEntries(entries)
-  })
+  withFile(path, (file) =>
+    Effect.map(
+      Effect.flatMap(readHeader(file), (tensors) => Effect.forEach(tensors, (tensor) => readTensor(file, tensor))),
+      Object.fromEntries<HostF32>
+    )
+  )
 
 /**
  * All tensors of a sharded model from its `*.safetensors.index.json`. Index and shards must agree: every listed tensor lies in
@@ -38,27 +38,27 @@ export const readShardedSafetensors = (indexPath: string): Effect.Effect<FloatRe
     const entries: Array<[string, HostF32]> = []
     for (const shard of shards) {
       const path = join(dirname(indexPath), shard)
-      const tensors = yield* withFile(path, async (file) => {
-        const stored = await readHeader(file, path)
-        const stray = stored.find(({ name }) => shardOf.get(name) !== shard)
-        if (stray !== undefined) {
-          throw new SafetensorsError({
-            path,
-            reason: `holds tensor ${JSON.stringify(stray.name)}, which ${basename(indexPath)} does not place there`
-          })
-        }
-        const held = new Set(stored.map(({ name }) => name))
-        const missing = [...shardOf].find(([name, file]) => file === shard && !held.has(name))
-        if (missing !== undefined) {
-          throw new SafetensorsError({
-            path,
-            reason: `tensor ${JSON.stringify(missing[0])} is not here, though ${basename(indexPath)} says so`
-          })
-        }
-        const read: Array<[string, HostF32]> = []
-        for (const tensor of stored) read.push([tensor.name, await readTensor(file, path, tensor)])
-        return read
-      })
+      const tensors = yield* withFile(path, (file) =>
+        Effect.gen(function* () {
+          const stored = yield* readHeader(file)
+          const stray = stored.find(({ name }) => shardOf.get(name) !== shard)
+          if (stray !== undefined) {
+            return yield* new SafetensorsError({
+              path,
+              reason: `holds tensor ${JSON.stringify(stray.name)}, which ${basename(indexPath)} does not place there`
+            })
+          }
+          const held = new Set(stored.map(({ name }) => name))
+          const missing = [...shardOf].find(([name, file]) => file === shard && !held.has(name))
+          if (missing !== undefined) {
+            return yield* new SafetensorsError({
+              path,
+              reason: `tensor ${JSON.stringify(missing[0])} is not here, though ${basename(indexPath)} says so`
+            })
+          }
+          return yield* Effect.forEach(stored, (tensor) => readTensor(file, tensor))
+        })
+      )
       entries.push(...tensors)
     }
     return Object.fromEntries(entries)
@@ -81,92 +81,78 @@ export const writeSafetensors = (path: string, tensors: TensorRecord): Effect.Ef
       }
       stored.push({ name, shape: tensor.shape, bytes: tensor.data.byteLength, data: tensor.data })
     }
-    yield* writeFileAtomically(path, async (file) => {
-      await writeFully(file, encodeHeader(stored))
-      for (const { data } of stored)
-        await writeFully(file, new Uint8Array(data.buffer, data.byteOffset, data.byteLength))
-    })
+    const parts = [
+      encodeHeader(stored),
+      ...stored.map(({ data }) => new Uint8Array(data.buffer, data.byteOffset, data.byteLength))
+    ]
+    yield* writeFileAtomically(path, (file) => Effect.forEach(parts, file.write, { discard: true }))
   })
 
-const withFile = <A>(path: string, use: (file: FileHandle) => Promise<A>): Effect.Effect<A, SafetensorsError> =>
-  Effect.tryPromise({
-    try: async () => {
-      const file = await open(path, "r")
-      try {
-        return await use(file)
-      } finally {
-        await file.close()
-      }
-    },
-    catch: (cause) =>
-      cause instanceof SafetensorsError ? cause : new SafetensorsError({ path, reason: reasonOf(cause) })
-  })
+const refused = ({ path, reason }: StorageError) => new SafetensorsError({ path, reason })
 
-const orThrow = <A>(path: string, result: Result.Result<A, string>): A => {
-  if (Result.isFailure(result)) throw new SafetensorsError({ path, reason: result.failure })
-  return result.success
-}
+const withFile = <A>(
+  path: string,
+  use: (file: DiskFile) => Effect.Effect<A, SafetensorsError | StorageError>
+): Effect.Effect<A, SafetensorsError> =>
+  Effect.catchTag(Effect.scoped(Effect.flatMap(openFile(path, "read"), use)), "StorageError", refused)
+
+const orRefuse = <A>(path: string, result: Result.Result<A, string>): Effect.Effect<A, SafetensorsError> =>
+  Effect.fromResult(Result.mapError(result, (reason) => new SafetensorsError({ path, reason })))
 
 const truncated = (path: string): SafetensorsError =>
   new SafetensorsError({ path, reason: "the file ended while it was read: is it still being written?" })
 
-const readHeader = async (file: FileHandle, path: string): Promise<ReadonlyArray<StoredTensor>> => {
-  const stat = await file.stat()
-  if (!stat.isFile()) throw new SafetensorsError({ path, reason: "is not a file" })
+const readHeader = Effect.fnUntraced(function* (file: DiskFile) {
+  const { path } = file
+  const size = yield* file.size
   const prefix = new Uint8Array(8)
-  await readFully(file, prefix, 0)
-  const header = new Uint8Array(orThrow(path, headerLength(prefix, stat.size)))
-  if (!(await readFully(file, header, 8))) throw truncated(path)
-  return orThrow(path, parseHeader(header, stat.size))
-}
+  yield* file.read(prefix, 0)
+  const header = new Uint8Array(yield* orRefuse(path, headerLength(prefix, size)))
+  if (!(yield* file.read(header, 8))) return yield* truncated(path)
+  return yield* orRefuse(path, parseHeader(header, size))
+})
 
 /** Assumes a little-endian host, as all that Node's tensor engines run on are. */
-const readTensor = async (file: FileHandle, path: string, stored: StoredTensor): Promise<HostF32> => {
-  const data = allocate(path, stored)
+const readTensor = Effect.fnUntraced(function* (file: DiskFile, stored: StoredTensor) {
+  const data = yield* allocate(file.path, stored)
   const bytes = stored.dtype === "F32" ? new Uint8Array(data.buffer) : upperHalf(data)
-  if (!(await readFully(file, bytes, stored.begin))) throw truncated(path)
+  if (!(yield* file.read(bytes, stored.begin))) return yield* truncated(file.path)
   if (stored.dtype === "F16") widenF16(data)
   if (stored.dtype === "BF16") widenBF16(data)
-  return { dtype: "f32", shape: stored.shape, data }
-}
+  const tensor: HostF32 = { dtype: "f32", shape: stored.shape, data }
+  return [stored.name, tensor] satisfies [string, HostF32]
+})
 
-const allocate = (path: string, { name, elements }: StoredTensor): Float32Array<ArrayBuffer> => {
-  try {
-    return new Float32Array(elements)
-  } catch {
-    throw new SafetensorsError({
-      path,
-      reason: `no memory for the ${elements} elements of tensor ${JSON.stringify(name)}`
-    })
-  }
-}
+const allocate = (path: string, { name, elements }: StoredTensor) =>
+  Effect.try({
+    try: () => new Float32Array(elements),
+    catch: () =>
+      new SafetensorsError({ path, reason: `no memory for the ${elements} elements of tensor ${JSON.stringify(name)}` })
+  })
+
+/** An index of a large model has some 10,000 lines. */
+const largestIndex = 2 ** 28
 
 /** `weight_map` of an index: tensor name to the shard's file name. */
 const readIndex = (path: string): Effect.Effect<ReadonlyMap<string, string>, SafetensorsError> =>
-  Effect.tryPromise({
-    try: async () => {
-      const refuse = (reason: string) => new SafetensorsError({ path, reason })
-      const text = await readFile(path, "utf8")
-      let json: unknown
-      try {
-        json = JSON.parse(text)
-      } catch {
-        throw refuse("is not JSON")
-      }
-      const map = Predicate.isObject(json) ? json["weight_map"] : undefined
-      if (!Predicate.isObject(map)) throw refuse('has no object "weight_map"')
-      return new Map(
-        Object.entries(map).map(([name, shard]): [string, string] => {
-          // A shard lies beside its index; a path that leads elsewhere is not followed.
-          if (typeof shard !== "string" || !/^[^/\\]+\.safetensors$/.test(shard)) {
-            throw refuse(
-              `tensor ${JSON.stringify(name)} is placed in ${JSON.stringify(shard)}, which is no file name *.safetensors`
-            )
-          }
-          return [name, shard]
-        })
-      )
-    },
-    catch: (cause) =>
-      cause instanceof SafetensorsError ? cause : new SafetensorsError({ path, reason: reasonOf(cause) })
+  Effect.gen(function* () {
+    const bytes = yield* Effect.mapError(readWhole(path, largestIndex), refused)
+    return yield* orRefuse(path, parseIndex(new TextDecoder().decode(bytes)))
   })
+
+const parseIndex = (text: string): Result.Result<ReadonlyMap<string, string>, string> => {
+  const json = Result.try((): unknown => JSON.parse(text))
+  if (Result.isFailure(json)) return Result.fail("is not JSON")
+  const map = Predicate.isObject(json.success) ? json.success["weight_map"] : undefined
+  if (!Predicate.isObject(map)) return Result.fail('has no object "weight_map"')
+  const shards = new Map<string, string>()
+  for (const [name, shard] of Object.entries(map)) {
+    // A shard lies beside its index; a path that leads elsewhere is not followed.
+    if (typeof shard !== "string" || !/^[^/\\]+\.safetensors$/.test(shard)) {
+      const placed = `tensor ${JSON.stringify(name)} is placed in ${JSON.stringify(shard)}`
+      return Result.fail(`${placed}, which is no file name *.safetensors`)
+    }
+    shards.set(name, shard)
+  }
+  return Result.succeed(shards)
+}

@@ -9,6 +9,11 @@ export class StorageError extends Schema.TaggedError<StorageError>()("StorageErr
     return `${this.path}: ${this.reason}`
   }
 
+  /** There is no such file or directory. */
+  get isMissing(): boolean {
+    return this.reason === reasons["ENOENT"]
+  }
+
   /** From whatever `node:fs` threw. */
   static of(path: string, cause: unknown): StorageError {
     return new StorageError({ path, reason: reasonOf(cause) })

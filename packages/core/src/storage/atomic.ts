@@ -1,46 +1,22 @@
 import { randomUUID } from "node:crypto"
-import { mkdir, open, readdir, rename, rm } from "node:fs/promises"
-import type { FileHandle } from "node:fs/promises"
 import { basename, dirname, join, resolve } from "node:path"
 import { Effect, Exit } from "effect"
+import { Disk } from "./Disk.ts"
+import type { DiskFile } from "./Disk.ts"
 import { StorageError } from "./StorageError.ts"
 
-/** One `read` or `write` of the system moves less than 2 GiB. */
-const largestTransfer = 2 ** 30
+const siblingOf = (path: string, becomes: string): string =>
+  join(dirname(path), `.${basename(path)}.${becomes}-${randomUUID()}`)
 
-/** Writes all of `bytes` at the file's current position. */
-export const writeFully = async (file: FileHandle, bytes: Uint8Array): Promise<void> => {
-  let done = 0
-  while (done < bytes.byteLength) {
-    const { bytesWritten } = await file.write(bytes, done, Math.min(bytes.byteLength - done, largestTransfer))
-    done += bytesWritten
-  }
-}
-
-/** Fills `bytes` from `position` on; false where the file ends before. */
-export const readFully = async (file: FileHandle, bytes: Uint8Array, position: number): Promise<boolean> => {
-  let done = 0
-  while (done < bytes.byteLength) {
-    const length = Math.min(bytes.byteLength - done, largestTransfer)
-    const { bytesRead } = await file.read(bytes, done, length, position + done)
-    if (bytesRead === 0) return false
-    done += bytesRead
-  }
-  return true
-}
-
-/** A rename is durable once its directory is; Windows cannot open directories and has no need to. */
-const syncDirectory = async (directory: string): Promise<void> => {
-  if (process.platform === "win32") return
-  const handle = await open(directory, "r")
-  try {
-    await handle.sync()
-  } finally {
-    await handle.close()
-  }
-}
-
-const siblingOf = (path: string): string => join(dirname(path), `.${basename(path)}.partial-${randomUUID()}`)
+/** The caller knows the target's name, not the sibling's. */
+const named =
+  (sibling: string, target: string) =>
+  <A, E, R>(self: Effect.Effect<A, E, R>): Effect.Effect<A, E | StorageError, R> =>
+    Effect.mapError(self, (error) =>
+      error instanceof StorageError
+        ? new StorageError({ path: error.path.replace(sibling, target), reason: error.reason })
+        : error
+    )
 
 /**
  * A file that is either whole or not there: `write` fills a temporary sibling, which is synced and renamed over `path`.
@@ -48,43 +24,28 @@ const siblingOf = (path: string): string => join(dirname(path), `.${basename(pat
  */
 export const writeFileAtomically = (
   path: string,
-  write: (file: FileHandle) => Promise<void>
-): Effect.Effect<void, StorageError> => {
-  const target = resolve(path)
-  const sibling = siblingOf(target)
-  return Effect.tryPromise({
-    try: async () => {
-      try {
-        const file = await open(sibling, "wx")
-        try {
-          await write(file)
-          await file.sync()
-        } finally {
-          await file.close()
-        }
-        await rename(sibling, target)
-        await syncDirectory(dirname(target))
-      } catch (cause) {
-        await rm(sibling, { force: true })
-        throw cause
-      }
-    },
-    catch: (cause) => StorageError.of(path, cause)
+  write: (file: DiskFile) => Effect.Effect<void, StorageError>
+): Effect.Effect<void, StorageError> =>
+  Effect.gen(function* () {
+    const disk = yield* Disk
+    const target = resolve(path)
+    const sibling = siblingOf(target, "partial")
+    const fill = Effect.acquireUseRelease(
+      disk.open(sibling, "create"),
+      (file) => Effect.andThen(write(file), file.sync),
+      (file) => file.close
+    )
+    yield* fill.pipe(
+      Effect.andThen(disk.rename(sibling, target)),
+      Effect.andThen(disk.syncDirectory(dirname(target))),
+      // An orphan that cannot be removed either is no reason to hide why the write failed.
+      Effect.onError(() => Effect.ignore(disk.remove(sibling))),
+      named(sibling, path)
+    )
   }).pipe(Effect.uninterruptible)
-}
 
 export const writeTextAtomically = (path: string, text: string): Effect.Effect<void, StorageError> =>
-  writeFileAtomically(path, (file) => writeFully(file, new TextEncoder().encode(text)))
-
-/** True where nothing is, or an empty directory. */
-const isFree = async (directory: string): Promise<boolean> => {
-  try {
-    return (await readdir(directory)).length === 0
-  } catch (cause) {
-    if (cause instanceof Error && "code" in cause && cause.code === "ENOENT") return true
-    throw cause
-  }
-}
+  writeFileAtomically(path, (file) => file.write(new TextEncoder().encode(text)))
 
 /**
  * A directory that is either whole or not there: `write` fills a temporary sibling, which is synced and renamed to `path`.
@@ -93,34 +54,48 @@ const isFree = async (directory: string): Promise<boolean> => {
 export const writeDirectoryAtomically = <E, R>(
   path: string,
   write: (temporary: string) => Effect.Effect<void, E, R>
-): Effect.Effect<void, E | StorageError, R> => {
-  const target = resolve(path)
-  const attempt = <A>(action: () => Promise<A>) =>
-    Effect.tryPromise({ try: action, catch: (cause) => StorageError.of(path, cause) })
-  const makeSibling = attempt(async () => {
-    if (!(await isFree(target))) throw new Error("already exists and is not empty; nothing was overwritten")
-    const sibling = siblingOf(target)
-    await mkdir(dirname(sibling), { recursive: true })
-    await mkdir(sibling)
-    return sibling
+): Effect.Effect<void, E | StorageError, R> =>
+  Effect.gen(function* () {
+    const disk = yield* Disk
+    const target = resolve(path)
+    const sibling = siblingOf(target, "partial")
+    const isFree = Effect.matchEffect(disk.list(target), {
+      onSuccess: (names) => Effect.succeed(names.length === 0),
+      onFailure: (error) => (error.isMissing ? Effect.succeed(true) : Effect.fail(error))
+    })
+    const makeSibling = Effect.gen(function* () {
+      if (!(yield* isFree)) {
+        return yield* new StorageError({ path, reason: "already exists and is not empty; nothing was overwritten" })
+      }
+      yield* disk.makeDirectory(sibling)
+    }).pipe(named(target, path))
+    const publish = Effect.gen(function* () {
+      yield* disk.syncDirectory(sibling)
+      yield* disk.rename(sibling, target)
+      yield* disk.syncDirectory(dirname(target))
+    })
+    yield* Effect.acquireUseRelease(
+      makeSibling,
+      () => write(sibling).pipe(Effect.andThen(Effect.uninterruptible(publish)), named(sibling, path)),
+      (_, exit) => (Exit.isSuccess(exit) ? Effect.void : Effect.ignore(disk.remove(sibling)))
+    )
   })
-  return Effect.acquireUseRelease(
-    makeSibling,
-    (sibling) =>
-      Effect.andThen(
-        // The caller knows the target's name, not the sibling's.
-        Effect.mapError(write(sibling), (error) =>
-          error instanceof StorageError
-            ? new StorageError({ path: error.path.replace(sibling, target), reason: error.reason })
-            : error
-        ),
-        attempt(async () => {
-          await syncDirectory(sibling)
-          await rename(sibling, target)
-          await syncDirectory(dirname(target))
-        }).pipe(Effect.uninterruptible)
-      ),
-    (sibling, exit) =>
-      Exit.isSuccess(exit) ? Effect.void : attempt(() => rm(sibling, { recursive: true, force: true }))
-  )
-}
+
+/** Takes a directory away so that a crash leaves it whole or not there: it is renamed first, then emptied. */
+export const removeDirectoryAtomically = (path: string): Effect.Effect<void, StorageError> =>
+  Effect.gen(function* () {
+    const disk = yield* Disk
+    const target = resolve(path)
+    const sibling = siblingOf(target, "removed")
+    yield* disk.rename(target, sibling)
+    yield* disk.syncDirectory(dirname(target))
+    yield* disk.remove(sibling)
+  })
+
+/** Removes what crashes have left half-written or half-removed in a directory. Only where nobody is writing to it. */
+export const sweep = (directory: string): Effect.Effect<void, StorageError> =>
+  Effect.gen(function* () {
+    const disk = yield* Disk
+    const orphans = (yield* disk.list(directory)).filter((name) => /^\..+\.(partial|removed)-[0-9a-f-]{36}$/.test(name))
+    yield* Effect.forEach(orphans, (name) => disk.remove(join(directory, name)), { discard: true })
+  })

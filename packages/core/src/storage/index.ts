@@ -1,1 +1,3 @@
+export { Disk } from "./Disk.ts"
+export type { DiskFile, DiskService, OpenMode } from "./Disk.ts"
 export { StorageError } from "./StorageError.ts"
