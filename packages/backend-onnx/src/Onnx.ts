@@ -1,11 +1,11 @@
 import { availableParallelism } from "node:os"
-import { Backend, BackendError } from "@foretoken/core"
+import { applyOnHost, Backend, BackendError } from "@foretoken/core"
+import type { Buffer } from "@foretoken/core"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
-import * as Option from "effect/Option"
 import { compileProgram, inHostMemory } from "./compileProgram.ts"
 import type { Device } from "./Device.ts"
-import { copyOf, HostBuffer, keep, overwrite } from "./HostBuffer.ts"
+import { copyOf, keep, overwrite } from "./HostBuffer.ts"
 import { probe, probeDevice } from "./probe.ts"
 import { reasonOf, loadRuntime } from "./Runtime.ts"
 
@@ -40,16 +40,23 @@ const layer = ({ device, threads = availableParallelism() }: OnnxOptions): Layer
       }
       const attempt = <A>(f: () => A) =>
         Effect.try({ try: f, catch: (error) => new BackendError({ backend: name, reason: reasonOf(error) }) })
-      return {
+      const service: (typeof Backend)["Service"] = {
         name,
         compile: (graph, options) => compileProgram(runtime, { device, threads }, graph, options),
         upload: (value) => keep(copyOf(value)),
         write: (buffer, value) => attempt(() => overwrite(inHostMemory(buffer, "what is written to"), value)),
         read: (buffer) => attempt(() => copyOf(inHostMemory(buffer, "what is read"))),
-        view: (buffer) =>
-          buffer instanceof HostBuffer && buffer.value !== "freed" ? Option.some(buffer.value) : Option.none()
+        apply: (routine) => attempt(() => applyOnHost(routine, elementsOf)),
+        thread: () => Effect.succeed({ backend: service, isAlive: () => true })
       }
+      return service
     })
   )
+
+const elementsOf = (buffer: Buffer): Float32Array => {
+  const { data } = inHostMemory(buffer, "what a routine is applied to")
+  if (data instanceof Float32Array) return data
+  throw new TypeError("what a routine is applied to is not f32")
+}
 
 export const Onnx = { layer, probe }

@@ -38,7 +38,7 @@ const layer = (options: { readonly device?: TfjsDevice } = {}): Layer.Layer<Back
   return Layer.effect(
     Backend,
     choose(device).pipe(
-      Effect.map(make),
+      Effect.flatMap(make),
       Effect.mapError(
         ({ message, howToGetIt }) =>
           new BackendError({ backend: `tfjs:${device}`, reason: `${message}; ${howToGetIt}` })

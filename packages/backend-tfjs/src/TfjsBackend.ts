@@ -1,8 +1,8 @@
 import type { Backend, CompileOptions, Graph, HostTensor, TensorType, Value } from "@foretoken/core"
-import { BackendError, CompileError, ExecutionError, expand, showType } from "@foretoken/core"
+import { BackendError, CompileError, ExecutionError, expand, routinesAsPrograms, showType } from "@foretoken/core"
 import * as tf from "@tensorflow/tfjs-core"
 import * as Effect from "effect/Effect"
-import * as Option from "effect/Option"
+import type * as Scope from "effect/Scope"
 import type { Device } from "./Device.ts"
 import { using } from "./Device.ts"
 import type { Kernel } from "./lowering/Lowering.ts"
@@ -12,7 +12,7 @@ import { alias, fromHost, toHost } from "./tensors.ts"
 import { TfjsBuffer } from "./TfjsBuffer.ts"
 
 /** The Backend service on a loaded device. */
-export const make = (device: Device): (typeof Backend)["Service"] => {
+export const make = (device: Device): Effect.Effect<(typeof Backend)["Service"], never, Scope.Scope> => {
   const { name } = device
 
   const attempt = <A>(f: () => A): Effect.Effect<A, BackendError> =>
@@ -21,7 +21,7 @@ export const make = (device: Device): (typeof Backend)["Service"] => {
       catch: (error) => new BackendError({ backend: name, reason: reasonOf(error) })
     })
 
-  return {
+  const graphs: Omit<(typeof Backend)["Service"], "apply" | "thread"> = {
     name,
 
     compile: (graph, options) =>
@@ -63,11 +63,17 @@ export const make = (device: Device): (typeof Backend)["Service"] => {
         own.replace(uploaded(value))
       }),
 
-    read: (buffer) => attempt(() => toHost(TfjsBuffer.of(name, buffer).tensor, buffer.type)),
-
-    // libtensorflow and WebAssembly keep their memory to themselves.
-    view: () => Option.none()
+    read: (buffer) => attempt(() => toHost(TfjsBuffer.of(name, buffer).tensor, buffer.type))
   }
+
+  return Effect.map(routinesAsPrograms(graphs), (apply) => {
+    const service: (typeof Backend)["Service"] = {
+      ...graphs,
+      apply,
+      thread: () => Effect.succeed({ backend: service, isAlive: () => true })
+    }
+    return service
+  })
 }
 
 const run = (

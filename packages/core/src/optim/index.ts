@@ -1,6 +1,3 @@
-export { adamw, adamwDefaults, decays, type AdamW } from "./adamw.ts"
-export { clipGlobalNorm, globalNorm, type Clipped } from "./clip.ts"
-export { muonApplies, muonApply, muonDefaults, muonDirection, newtonSchulz, type Muon } from "./muon.ts"
 export * as Schedule from "./schedule.ts"
 export { adamwRule, muonRule, type OptimizerSettings, type Rule } from "./settings.ts"
 export { freshState, makeLearner, type Learner, type LearnerState, type UpdateMetrics } from "./Learner.ts"

@@ -1,5 +1,5 @@
 import type { Tensor } from "../tensor/Tensor.ts"
-import { newtonSchulz } from "./muon.ts"
+import { newtonSchulz } from "../routine/muon.ts"
 
 /**
  * Newton-Schulz: the matrix [rows, columns] with its singular values pulled near 1 (muon.ts has formula and source).

@@ -1,7 +1,7 @@
-import type { AdamW } from "./adamw.ts"
-import { adamwDefaults } from "./adamw.ts"
-import type { Muon } from "./muon.ts"
-import { muonDefaults } from "./muon.ts"
+import type { AdamW } from "../routine/adamw.ts"
+import { adamwDefaults } from "../routine/adamw.ts"
+import type { Muon } from "../routine/muon.ts"
+import { muonDefaults } from "../routine/muon.ts"
 import type { Schedule } from "./schedule.ts"
 
 /** Which rule moves which weights. Learning rates are peaks; the schedule scales them all alike. */

@@ -1,5 +1,6 @@
 import { Context, Schema } from "effect"
-import type { Effect, Option, Scope } from "effect"
+import type { Duration, Effect, Scope } from "effect"
+import type { Routine } from "../routine/Routine.ts"
 import type { Graph } from "./Graph.ts"
 import type { HostTensor, TensorType } from "./HostTensor.ts"
 
@@ -64,9 +65,23 @@ export interface Program {
   readonly run: (inputs: ReadonlyArray<Value>) => Effect.Effect<ReadonlyArray<Value>, ExecutionError, Scope.Scope>
 }
 
+export interface ThreadOptions {
+  /** Names the thread in errors. */
+  readonly name: string
+  /** A call that takes longer ends the thread, since nothing else stops a kernel: unlimited unless given. */
+  readonly timeout?: Duration.Input
+}
+
+/** A backend that computes elsewhere than on the caller's thread, if it can. */
+export interface Thread {
+  readonly backend: (typeof Backend)["Service"]
+  /** False once the thread has ended: then every call fails, and only another thread helps. */
+  readonly isAlive: () => boolean
+}
+
 /**
  * What runs graphs. It is all that a backend implements, and it is not a tensor library: no eager operations, no
- * gradients, no optimizer. Primitives without a kernel of its own it has expanded (`expand`) before lowering.
+ * gradients; of an optimizer only the few loops over resident values that are its routines. Primitives without a kernel of its own it has expanded (`expand`) before lowering.
  * Every backend passes `laws.backend`.
  */
 export class Backend extends Context.Service<
@@ -81,9 +96,14 @@ export class Backend extends Context.Service<
     /** A copy. */
     readonly read: (buffer: Buffer) => Effect.Effect<HostTensor, BackendError>
     /**
-     * The buffer's own memory, where that is the host's: what is written there the next run reads. None on a device.
-     * An optimizer updates weights through it without a copy.
+     * Changes buffers in place by one of the routines of optimizers and gives the numbers that it finds. A host backend
+     * takes `applyOnHost`, a device `routinesAsPrograms`; refused routines change nothing.
      */
-    readonly view: (buffer: Buffer) => Option.Option<HostTensor>
+    readonly apply: (routine: Routine) => Effect.Effect<ReadonlyArray<number>, BackendError>
+    /**
+     * Another backend of this kind on a thread of its own, so that the caller's stays free during a run; it ends with the
+     * scope. Buffers and programs of the one are not the other's. A backend without threads gives itself.
+     */
+    readonly thread: (options: ThreadOptions) => Effect.Effect<Thread, BackendError, Scope.Scope>
   }
 >()("@foretoken/core/Backend") {}

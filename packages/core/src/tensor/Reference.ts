@@ -1,9 +1,12 @@
-import { Effect, Layer, Option } from "effect"
+import { Effect, Layer } from "effect"
 import type { Scope } from "effect"
 import type { Buffer, CompileOptions, Fetch, Program, Value } from "./Backend.ts"
 import { Backend, BackendError, CompileError, ExecutionError } from "./Backend.ts"
+import { applyOnHost } from "../routine/onHost.ts"
+import type { Routine } from "../routine/Routine.ts"
+import { buffersOf } from "../routine/Routine.ts"
 import type { Graph } from "./Graph.ts"
-import type { TensorType } from "./HostTensor.ts"
+import type { HostTensor, TensorType } from "./HostTensor.ts"
 import { compute, evaluate } from "./reference/evaluate.ts"
 import type { ReferenceValue } from "./reference/ReferenceValue.ts"
 import { copy, fromHost, toHost } from "./reference/ReferenceValue.ts"
@@ -105,9 +108,30 @@ const compileWith = (
   return Effect.succeed({ run })
 }
 
+/** The host's loops on values rounded to f32: what the other backends are held against. */
+const apply = Effect.fnUntraced(function* (routine: Routine) {
+  const { changed, read } = buffersOf(routine)
+  const rounded = new Map<Buffer, HostTensor>()
+  for (const buffer of [...changed, ...read].flat()) rounded.set(buffer, toHost((yield* openBuffer(buffer)).value))
+  const elements = (buffer: Buffer) => rounded.get(buffer)?.data as Float32Array // of all its buffers, and they are f32
+  const found = yield* Effect.try({
+    try: () => applyOnHost(routine, elements),
+    catch: (error) => new BackendError({ backend: name, reason: reasonOf(error) })
+  })
+  for (const buffer of changed.flat()) {
+    const value = rounded.get(buffer)
+    if (value !== undefined) (yield* openBuffer(buffer)).replace(fromHost(value))
+  }
+  return found
+})
+
+const reasonOf = (error: unknown): string => (error instanceof Error ? error.message : String(error))
+
 /** The reference with another way to compute a node: for tests that break it on purpose. */
-const layerWith = (each: typeof compute): Layer.Layer<Backend> =>
-  Layer.succeed(Backend, {
+const layerWith = (each: typeof compute): Layer.Layer<Backend> => Layer.succeed(Backend, serviceWith(each))
+
+const serviceWith = (each: typeof compute): (typeof Backend)["Service"] => {
+  const service: (typeof Backend)["Service"] = {
     name,
     compile: (graph, options) => compileWith(each, graph, options),
     upload: (value) => Effect.suspend(() => scopedBuffer(fromHost(value))),
@@ -120,12 +144,15 @@ const layerWith = (each: typeof compute): Layer.Layer<Backend> =>
         return Effect.sync(() => own.replace(fromHost(value)))
       }),
     read: (buffer) => Effect.map(openBuffer(buffer), (own) => toHost(own.value)),
-    view: () => Option.none()
-  })
+    apply,
+    thread: () => Effect.succeed({ backend: service, isAlive: () => true })
+  }
+  return service
+}
 
 /**
  * The oracle: every primitive as its definition says, in float64, one plain loop each. Floats are f32 where they enter
- * and leave; buffers hold float64. Slow; runs anywhere; `view` gives none.
+ * and leave; buffers hold float64. Slow; runs anywhere, on the caller's thread.
  */
 const layer: Layer.Layer<Backend> = layerWith(compute)
 

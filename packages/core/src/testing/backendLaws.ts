@@ -16,6 +16,7 @@ import { bufferLaws } from "./backendLaws/buffers.ts"
 import { backward, type Case, forward, graphOf } from "./backendLaws/Case.ts"
 import { cases } from "./backendLaws/cases.ts"
 import { smallPrograms } from "./backendLaws/programs.ts"
+import { routineLaws } from "./backendLaws/routines.ts"
 import { floats } from "./backendLaws/values.ts"
 
 export { type BackendLaw, LawViolation } from "./backendLaws/BackendLaw.ts"
@@ -41,7 +42,8 @@ export interface BackendLawSettings {
 export const backendLaws = (settings: BackendLawSettings = {}): ReadonlyArray<BackendLaw> => {
   const { runs = 12, seed = 0, tolerance = 2e-6, primitives = allPrimitives } = settings
   const each = primitives.flatMap((op) => primitiveLaws(op, { runs, seed }, tolerance))
-  return settings.primitives === undefined ? [...each, ...programLaws({ runs, seed }, tolerance), ...bufferLaws] : each
+  if (settings.primitives !== undefined) return each
+  return [...each, ...programLaws({ runs, seed }, tolerance), ...bufferLaws, ...routineLaws({ runs, seed })]
 }
 
 const allPrimitives = Object.keys(cases) as ReadonlyArray<Op> // CaseTable has exactly the primitives

@@ -49,32 +49,6 @@ export const bufferLaws: ReadonlyArray<BackendLaw> = [
     })
   ),
   writtenLaw(
-    "a view, where there is one, is the buffer's own memory: the next run reads what was written there",
-    Effect.gen(function* () {
-      const { upload, read, view } = yield* Backend
-      const buffer = yield* upload(f32(1, 2))
-      const seen = view(buffer)
-      if (Option.isNone(seen)) return undefined
-      const before = differs("view", seen.value, f32(1, 2))
-      seen.value.data[1] = 5
-      const [doubled] = yield* runOnce(([x]) => [x.mul(2)], [buffer], ["host"])
-      return before ?? differs("read", yield* read(buffer), f32(1, 5)) ?? (yield* holds("run", doubled, f32(2, 10)))
-    })
-  ),
-  writtenLaw(
-    "a view still shows a buffer after a run was donated into it",
-    Effect.gen(function* () {
-      const { upload, view } = yield* Backend
-      const buffer = yield* upload(f32(1, 2))
-      const seen = view(buffer)
-      yield* runOnce(([x]) => [x.add(1)], [buffer], [{ donate: 0 }])
-      if (Option.isNone(seen)) return undefined
-      const again = view(buffer)
-      const after = Option.isNone(again) ? "the view is gone" : differs("a new view", again.value, f32(2, 3))
-      return after ?? differs("the view from before", seen.value, f32(2, 3))
-    })
-  ),
-  writtenLaw(
     "a resident output feeds another program",
     Effect.gen(function* () {
       const [kept] = yield* runOnce(([x]) => [x.mul(2)], [f32(1, 2)], ["resident"])

@@ -7,8 +7,8 @@
  *   p <- p (1 - lr wd) - lr sqrt(max(1, rows / columns)) O
  *
  * Newton-Schulz: X = u / |u|_F, transposed where it has more rows than columns; five times
- * X <- a X + (b A + c A A) X with A = X X^T; transposed back. It is a tensor program on a backend; the rest is here, on the
- * host, in float64 rounded once.
+ * X <- a X + (b A + c A A) X with A = X X^T; transposed back. It is a tensor program on a backend (optim/orthogonalize.ts);
+ * the rest is here as plain loops, in float64 rounded once.
  *
  * Source: Jordan et al., "Muon: an optimizer for hidden layers in neural networks", kellerjordan.github.io/posts/muon, 2024;
  * momentum as in his code and torch.optim.Muon.
@@ -31,7 +31,10 @@ export const newtonSchulz = { coefficients: [3.4445, -4.775, 2.0315], steps: 5, 
 export const muonApplies = (name: string, shape: ReadonlyArray<number>): boolean =>
   shape.length === 2 && !/(^|\.)(embed_tokens|lm_head)\.weight$/.test(name)
 
-/** Moves the momentum `buffer` in place and writes the matrix that is to be orthogonalised to `direction`. */
+/**
+ * Moves the momentum `buffer` in place and writes the matrix that is to be orthogonalised to `direction`, which may be
+ * `grad` itself.
+ */
 export const muonDirection = (
   grad: Float32Array,
   buffer: Float32Array,
@@ -42,11 +45,15 @@ export const muonDirection = (
     throw new RangeError(`Muon needs equal lengths: ${grad.length}, ${buffer.length}, ${direction.length}`)
   }
   for (let i = 0; i < grad.length; i++) {
-    const moved = momentum * buffer[i] + (1 - momentum) * grad[i]
+    const part = (1 - momentum) * grad[i]
+    const moved = momentum * buffer[i] + part
     buffer[i] = moved
-    direction[i] = nesterov ? (1 - momentum) * grad[i] + momentum * moved : moved
+    direction[i] = nesterov ? part + momentum * moved : moved
   }
 }
+
+/** Keeps the root-mean-square of the update the same for tall and wide matrices. */
+export const muonRate = (rows: number, columns: number): number => Math.sqrt(Math.max(1, rows / columns))
 
 /** Moves `param` [rows, columns] in place along the orthogonalised direction of the same shape. */
 export const muonApply = (
@@ -61,7 +68,6 @@ export const muonApply = (
     )
   }
   const keep = 1 - learningRate * weightDecay
-  // Keeps the root-mean-square of the update the same for tall and wide matrices.
-  const rate = learningRate * Math.sqrt(Math.max(1, rows / columns))
+  const rate = learningRate * muonRate(rows, columns)
   for (let i = 0; i < param.length; i++) param[i] = keep * param[i] - rate * orthogonal[i]
 }

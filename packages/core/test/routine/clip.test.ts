@@ -1,6 +1,6 @@
 import * as fc from "fast-check"
 import { describe, expect, it } from "vitest"
-import { clipGlobalNorm, globalNorm } from "../../src/optim/clip.ts"
+import { clipGlobalNorm, globalNorm } from "../../src/routine/clip.ts"
 
 const gradients = fc.array(fc.float32Array({ noNaN: true, min: -1000, max: 1000, maxLength: 20 }), { maxLength: 4 })
 

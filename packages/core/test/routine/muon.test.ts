@@ -3,7 +3,7 @@ import { describe, expect, it } from "vitest"
 import { Result } from "effect"
 import { presetConfig } from "../../src/model/presets.ts"
 import { weightShapes } from "../../src/model/weights.ts"
-import { muonApplies, muonApply, muonDirection, newtonSchulz } from "../../src/optim/muon.ts"
+import { muonApplies, muonApply, muonDirection, newtonSchulz } from "../../src/routine/muon.ts"
 import { normals } from "../../src/random/draw.ts"
 
 type Matrix = ReadonlyArray<ReadonlyArray<number>>

@@ -1,7 +1,7 @@
 import * as fc from "fast-check"
 import { describe, expect, it } from "vitest"
-import { adamw, adamwDefaults, decays } from "../../src/optim/adamw.ts"
-import type { AdamW } from "../../src/optim/adamw.ts"
+import { adamw, adamwDefaults, decays } from "../../src/routine/adamw.ts"
+import type { AdamW } from "../../src/routine/adamw.ts"
 
 const gradients = [
   [0.1, -0.2, 0, 3],

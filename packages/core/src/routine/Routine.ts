@@ -1,0 +1,73 @@
+import type { Buffer } from "../tensor/Backend.ts"
+import { showType } from "../tensor/Shape.ts"
+import type { AdamW } from "./adamw.ts"
+import type { Muon } from "./muon.ts"
+
+type Buffers = ReadonlyArray<Buffer>
+
+/**
+ * What an optimizer does to the tensors of a whole model, in place and in one call: a closed set. All buffers are f32;
+ * lists stand side by side, element i of each of one type.
+ */
+export type Routine =
+  /** totals += parts */
+  | { readonly _tag: "add"; readonly totals: Buffers; readonly parts: Buffers }
+  /**
+   * Scales the gradients so that their global norm is at most `maxNorm`, and finds [norm before]. Gradients that are not
+   * finite are left as they are (clip.ts).
+   */
+  | { readonly _tag: "clip"; readonly gradients: Buffers; readonly maxNorm: number }
+  /** One update, `step` counted from 1; what has fewer than two axes does not decay (adamw.ts). */
+  | {
+      readonly _tag: "adamw"
+      readonly weights: Buffers
+      readonly gradients: Buffers
+      readonly m: Buffers
+      readonly v: Buffers
+      readonly settings: AdamW
+      readonly step: number
+    }
+  /** Muon's momentum moves, and each gradient becomes the direction that is to be made orthogonal (muon.ts). */
+  | { readonly _tag: "muonDirection"; readonly gradients: Buffers; readonly momentum: Buffers; readonly settings: Muon }
+  /** Matrices move along directions that were made orthogonal (muon.ts). */
+  | { readonly _tag: "muonApply"; readonly weights: Buffers; readonly directions: Buffers; readonly settings: Muon }
+
+/** The lists of a routine: those whose values it replaces, then those that it only reads. */
+export const buffersOf = (
+  routine: Routine
+): { readonly changed: ReadonlyArray<Buffers>; readonly read: ReadonlyArray<Buffers> } => {
+  switch (routine._tag) {
+    case "add":
+      return { changed: [routine.totals], read: [routine.parts] }
+    case "clip":
+      return { changed: [routine.gradients], read: [] }
+    case "adamw":
+      return { changed: [routine.weights, routine.m, routine.v], read: [routine.gradients] }
+    case "muonDirection":
+      return { changed: [routine.gradients, routine.momentum], read: [] }
+    case "muonApply":
+      return { changed: [routine.weights], read: [routine.directions] }
+  }
+}
+
+/** What is wrong with a routine's buffers or numbers, in a line. */
+export const problemOf = (routine: Routine): string | undefined => {
+  const { changed, read } = buffersOf(routine)
+  const [first, ...others] = [...changed, ...read]
+  if (others.some((list) => list.length !== first.length)) return `${routine._tag}: lists of different lengths`
+  for (const [i, { type }] of first.entries()) {
+    if (type.dtype !== "f32") return `${routine._tag}: buffer ${i} is ${showType(type)}, must be f32`
+    const other = others.find((list) => showType(list[i].type) !== showType(type))
+    if (other !== undefined) return `${routine._tag}: buffers ${i} are ${showType(type)} and ${showType(other[i].type)}`
+  }
+  const twice = changed.flat()
+  if (new Set(twice).size < twice.length) return `${routine._tag}: a buffer is to be changed twice`
+  if (routine._tag === "clip" && !(routine.maxNorm > 0)) {
+    return `clip: the largest gradient norm must be positive, not ${routine.maxNorm}`
+  }
+  if (routine._tag === "adamw" && !(Number.isSafeInteger(routine.step) && routine.step >= 1)) {
+    return `adamw: steps count from 1, not ${routine.step}`
+  }
+  const matrix = routine._tag === "muonApply" ? first.find(({ type }) => type.shape.length !== 2) : undefined
+  return matrix && `muonApply: ${showType(matrix.type)} is no matrix`
+}
