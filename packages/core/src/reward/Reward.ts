@@ -1,4 +1,4 @@
-import { Effect } from "effect"
+import * as Effect from "effect/Effect"
 import type { Problem } from "../data/NextToken.ts"
 import type { ParsedGroup } from "../rl/Group.ts"
 import type { ParsedRollout } from "../rl/Rollout.ts"

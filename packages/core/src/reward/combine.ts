@@ -1,4 +1,4 @@
-import { Effect } from "effect"
+import * as Effect from "effect/Effect"
 import type { Claims } from "./Claims.ts"
 import * as derive from "./deriveClaims.ts"
 import { verdicts } from "./judge.ts"

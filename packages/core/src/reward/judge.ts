@@ -1,4 +1,6 @@
-import { Cause, Duration, Effect } from "effect"
+import * as Cause from "effect/Cause"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
 import type { Group, ParsedGroup } from "../rl/Group.ts"
 import { describe, type Reward } from "./Reward.ts"
 import { type Unscorable, unscorable, type Verdict } from "./Verdict.ts"
