@@ -1,9 +1,20 @@
-import { attentionRoles, attentionWeights, mergeQueries, repeatHeads, vocabularyChunks } from "../tensor/decompose.ts"
+import {
+  againstKeys,
+  attentionWeights,
+  keySets,
+  mergeQueries,
+  ofTrunk,
+  overKeys,
+  vocabularyChunks
+} from "../tensor/decompose.ts"
 import { concat } from "../tensor/operations.ts"
 import type { Composite } from "../tensor/Primitive.ts"
 import type { Tensor } from "../tensor/Tensor.ts"
 import type { Rule } from "./Rule.ts"
 import { unbroadcast } from "./Rule.ts"
+
+/** Another width of chunks: products over them are none that the forward pass made, so they do not become one with those. */
+const otherwise = (chunk: number): number => Math.max(1, chunk - Math.ceil(chunk / 8))
 
 /** Axes before the last one. */
 const leading = (x: Tensor): ReadonlyArray<number> => Array.from({ length: x.rank - 1 }, (_, axis) => axis)
@@ -50,69 +61,57 @@ export const compositeRules: { readonly [C in Composite]: Rule<C> } = {
     ]
   },
 
-  /** With s = sigmoid(gate): dgate = g up s (1 + gate (1 - s)), dup = g gate s */
+  /** With s = sigmoid(gate), h = gate s: dgate = g up (s + h - h s), dup = g h */
   swiglu: (_, [gate, up], _y, [g]) => {
     const s = gate.sigmoid()
-    const slope = s.mul(gate.mul(s.neg().add(1)).add(1))
-    return [g.mul(up).mul(slope), g.mul(gate.mul(s))]
+    const h = gate.mul(s)
+    return [g.mul(up).mul(s.add(h.sub(h.mul(s)))), g.mul(h)]
   },
 
   /**
-   * logits are made again chunk by chunk, so [n, v] need not exist here either. With p = softmax(logits):
-   * dhidden = g (vocabulary[ids] - p·vocabulary), dvocabulary = scatter(g hidden at ids) - (g p)ᵀ·hidden
+   * With p = softmax(logits): dhidden = g (vocabulary[ids] - p·vocabulary), dvocabulary = scatter(g hidden at ids) -
+   * pᵀ·(g hidden), both chunk by chunk.
    */
-  selectedLogProb: ({ chunk }, [hidden, vocabulary, ids], [y], [g]) => {
-    const size = vocabulary.shape[0]
+  selectedLogProb: ({ chunk, remake }, [hidden, vocabulary, ids], [y], [g]) => {
     const weight = g.expandDims(1)
+    const pulled = hidden.mul(weight)
     const rightRows = vocabulary.gather(ids)
     const logSumExp = hidden.mul(rightRows).sum(1).sub(y).expandDims(1)
-    const chunks = vocabularyChunks(vocabulary, chunk)
-    const parts = chunks.map(({ rows }) => {
-      // A single chunk is the product that the forward pass made: written alike, the two become one. Of several chunks
-      // none should outlive its use, so the product is written the other way round, and they stay two.
-      const logits =
-        chunks.length === 1
-          ? hidden.matmul(rows, { transposeB: true })
-          : rows.matmul(hidden, { transposeB: true }).transpose()
-      const pulled = logits.sub(logSumExp).exp().mul(weight)
-      return { hidden: pulled.matmul(rows), rows: pulled.matmul(hidden, { transposeA: true }) }
+    const parts = vocabularyChunks(vocabulary, remake ? otherwise(chunk) : chunk).map(({ rows }) => {
+      const logits = hidden.matmul(rows, { transposeB: true })
+      const top = logits.max(-1, true).stopGradient()
+      // What the forward pass has made, if it is to be kept: written alike, the two become one.
+      const probabilities = remake ? logits.sub(logSumExp).exp() : logits.sub(top).exp().mul(top.sub(logSumExp).exp())
+      return { rows: probabilities.matmul(pulled.neg(), { transposeA: true }), mean: probabilities.matmul(rows) }
     })
-    const away = parts.map((part) => part.hidden).reduce((total, part) => total.add(part))
-    const awayRows = concat(
+    const mean = parts.map((part) => part.mean).reduce((total, part) => total.add(part))
+    const away = concat(
       parts.map((part) => part.rows),
       0
     )
-    return [rightRows.mul(weight).sub(away), hidden.mul(weight).scatterAdd(ids, size).sub(awayRows), undefined]
+    return [rightRows.sub(mean).mul(weight), away.add(pulled.scatterAdd(ids, vocabulary.shape[0])), undefined]
   },
 
   /**
-   * One softmax over two sets of keys: with weights P and dP = g·vᵀ per set, dS = P ∘ (dP - ⟨g, y⟩) · scale, then
+   * One softmax over all sets of keys: with weights P and dP = g·vᵀ per set, dS = P ∘ (dP - ⟨g, y⟩) · scale, then
    * dq = Σ dS·k, dk = dSᵀ·q, dv = Pᵀ·g. All branches and all heads that share a trunk's keys are rows of one product.
    */
   attention: ({ scale }, inputs, [y], [g]) => {
-    const { q, own, trunk } = attentionRoles(inputs)
-    const [, heads] = q.shape
-    const keyHeads = own.k.shape[1]
+    const [q] = inputs
     const weights = attentionWeights(inputs, scale)
     const inner = g.mul(y).sum(-1, true)
-    const scores = (weight: Tensor, pulled: Tensor) => weight.mul(pulled.sub(inner)).mul(scale)
-
-    const ownScores = scores(weights.own, g.matmul(repeatHeads(own.v, heads), { transposeB: true }))
-    const ownQ = ownScores.matmul(repeatHeads(own.k, heads))
-    const ownK = sumHeads(ownScores.matmul(q, { transposeA: true }), keyHeads)
-    const ownV = sumHeads(weights.own.matmul(g, { transposeA: true }), keyHeads)
-
-    const trunkParts = trunk.map(({ k, v }, i) => {
-      const merged = (x: Tensor) => mergeQueries(x, keyHeads)
-      const pulled = merged(g).matmul(v, { transposeB: true }).reshape(weights.trunk[i].shape)
-      const trunkScores = merged(scores(weights.trunk[i], pulled))
-      return {
-        q: trunkScores.matmul(k).reshape(q.shape),
-        k: trunkScores.matmul(merged(q), { transposeA: true }),
-        v: merged(weights.trunk[i]).matmul(merged(g), { transposeA: true })
-      }
+    const parts = keySets(inputs).map(({ k, v }, set) => {
+      const scores = weights[set].mul(againstKeys(g, v).sub(inner)).mul(scale)
+      return { q: overKeys(scores, k), k: towardsKeys(scores, q, k), v: towardsKeys(weights[set], g, v) }
     })
-    const dq = trunkParts.reduce((total, part) => total.add(part.q), ownQ)
-    return [dq, ownK, ownV, undefined, ...trunkParts.flatMap((part) => [part.k, part.v, undefined])]
+    const dq = parts.map((part) => part.q).reduce((total, part) => total.add(part))
+    return [dq, ...parts.flatMap((part) => [part.k, part.v, undefined])]
   }
+}
+
+/** What queries x [D,H,B,L,dh] send to the keys of a set by their weights [D,H,B,L,C]: a gradient of the shape of `keys`. */
+const towardsKeys = (weights: Tensor, x: Tensor, keys: Tensor): Tensor => {
+  const keyHeads = keys.shape[1]
+  if (!ofTrunk(keys)) return sumHeads(weights.matmul(x, { transposeA: true }), keyHeads)
+  return mergeQueries(weights, keyHeads).matmul(mergeQueries(x, keyHeads), { transposeA: true })
 }

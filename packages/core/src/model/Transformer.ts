@@ -19,9 +19,9 @@ export interface Branches {
 }
 
 /** Keys and values of one layer, heads first. */
-export interface LayerCache {
-  readonly k: Tensor
-  readonly v: Tensor
+export interface LayerCache<A = Tensor> {
+  readonly k: A
+  readonly v: A
 }
 
 /** What a layer's attention does with queries [n, H·dh], keys and values [n, Hk·dh]; gives [n, H·dh]. */
@@ -68,7 +68,7 @@ export const encode = (
     const ofTrunk = (rows: Tensor, heads: number) =>
       headsFirst(rows.sliceAxis(0, 0, trunkRows), [documents, 1, length, heads, config.headDim])
     const own = { k: ofTrunk(k, config.kvHeads), v: ofTrunk(v, config.kvHeads) }
-    const trunkOut = rowsAgain(attention(ofTrunk(q, config.heads), { ...own, mask: causal }, [], scale))
+    const trunkOut = rowsAgain(attention(ofTrunk(q, config.heads), [{ ...own, mask: causal }], scale))
     const shared = { k: withoutBranchAxis(own.k), v: withoutBranchAxis(own.v) }
     trunkCache[layer] = shared
     if (branches.length === 0) return trunkOut
@@ -85,7 +85,7 @@ export const encode = (
     branchCache[layer] = branchOwn
     const trunkKeys: Keys = { ...shared, mask: visibleTrunk(branches[0].anchors, length) }
     const own2: Keys = { ...branchOwn, mask: visibleUpTo(branchLength) }
-    return concat([trunkOut, rowsAgain(attention(ofBranches(q, config.heads), own2, [trunkKeys], scale))], 0)
+    return concat([trunkOut, rowsAgain(attention(ofBranches(q, config.heads), [own2, trunkKeys], scale))], 0)
   }
 
   const hidden = layers(config, weights, embed(weights, ids), turn.at(positions), attend)

@@ -1,6 +1,6 @@
 import { HostTensor } from "../tensor/HostTensor.ts"
 import { loop } from "../tensor/loop.ts"
-import { attention, constant, iota } from "../tensor/operations.ts"
+import { attention, concat, constant, iota } from "../tensor/operations.ts"
 import type { Tensor } from "../tensor/Tensor.ts"
 import { inverseCdf } from "./inverseCdf.ts"
 import type { ModelConfig } from "./ModelConfig.ts"
@@ -14,14 +14,30 @@ export type Sampling = { readonly _tag: "greedy" } | { readonly _tag: "temperatu
 export interface GenerateSettings {
   /** G: rollouts of each anchor */
   readonly groupSize: number
-  /** N: tokens of the longest completion */
-  readonly maxTokens: number
   readonly sampling: Sampling
   /** A completion ends with the first of these. */
   readonly stop: ReadonlyArray<number>
 }
 
-export interface GenerateInputs {
+/**
+ * Tokens are sampled a segment at a time. Within one, a loop decodes all branches side by side and grows the keys of that
+ * segment only; those of earlier segments stand still beside them. Between segments branches that have finished are dropped.
+ */
+export interface Segment {
+  /** i32 [N,D·B], rollouts in the order document, branch. Past a stop token they mean nothing. */
+  readonly tokens: Tensor
+  /** f32 [N,D·B]: of each token under the distribution it was drawn from */
+  readonly logprobs: Tensor
+  /** What the next segment goes on from: per layer [D,Hk,B,C,dh], keys of all tokens but the last, the tail's included. */
+  readonly branchCache: ReadonlyArray<LayerCache>
+}
+
+export interface FirstSegment extends Segment {
+  /** per layer [D,Hk,T,dh] */
+  readonly trunkCache: ReadonlyArray<LayerCache>
+}
+
+export interface BeginInputs {
   readonly weights: WeightsOf<Tensor>
   /** i32 [D,T] */
   readonly trunk: Tensor
@@ -33,101 +49,170 @@ export interface GenerateInputs {
   readonly uniforms: Tensor
 }
 
-/** Rollouts in the order document, anchor, member of the group. Past a stop token the values mean nothing. */
-export interface Generated {
-  /** i32 [N,D·K·G] */
-  readonly tokens: Tensor
-  /** f32 [N,D·K·G]: of each token under the distribution it was drawn from */
-  readonly logprobs: Tensor
-}
-
 /**
- * Completions of K anchors x G rollouts a document, in one run: the trunk and one tail per anchor are encoded once, then
- * a loop decodes all branches side by side, each with a cache as long as its own tokens.
+ * The first N tokens of K anchors x G rollouts a document: the trunk and one tail per anchor are encoded once. Branches
+ * stand in the order anchor, member of the group.
  */
-export const generate = (config: ModelConfig, settings: GenerateSettings, inputs: GenerateInputs): Generated => {
+export const begin = (config: ModelConfig, settings: GenerateSettings, inputs: BeginInputs): FirstSegment => {
   const { weights, trunk, anchors, tail, uniforms } = inputs
-  const { groupSize, maxTokens } = settings
+  const { groupSize } = settings
   const [documents] = trunk.shape
   const [, positions] = anchors.shape
-  const branches = positions * groupSize
   const given = tail.shape[0]
-  const rows = documents * branches
+  const [steps, rows] = uniforms.shape
 
   const tails = tail.reshape([1, 1, given]).broadcastTo([documents, positions, given])
   const encoded = encode(config, weights, trunk, [{ tokens: tails, anchors }])
-  const perRollout = (x: Tensor, axis: number) => repeat(x, axis, groupSize)
-  const caches = encoded.branchCache.map((cache) =>
-    mapCache(cache, (x) => perRollout(x, 2).pad([0, 0, 0, 0, 0], [0, 0, 0, maxTokens, 0]))
-  )
-  const last = perRollout(encoded.branches[0].sliceAxis(2, given - 1, given), 1).reshape([rows, config.hiddenSize])
-  const first = draw(config, settings, weights, last, uniforms.sliceAxis(0, 0, 1).reshape([rows]))
+  const last = encoded.branches[0].sliceAxis(2, given - 1, given)
+  const hidden = repeat(last, 1, groupSize).reshape([rows, config.hiddenSize])
+  const first = draw(config, settings, weights, hidden, uniforms.sliceAxis(0, 0, 1).reshape([rows]))
+  const decoded = decodeAll(config, settings, {
+    weights,
+    trunkCache: encoded.trunkCache,
+    branchCache: encoded.branchCache.map((cache) => mapCache(cache, (x) => repeat(x, 2, groupSize))),
+    anchors: repeat(anchors, 1, groupSize),
+    token: first.token,
+    done: isOneOf(first.token, settings.stop),
+    uniforms: uniforms.sliceAxis(0, 1, steps)
+  })
+  return {
+    tokens: concat([first.token.expandDims(0), decoded.tokens], 0),
+    logprobs: concat([first.logprob.expandDims(0), decoded.logprobs], 0),
+    trunkCache: encoded.trunkCache,
+    branchCache: decoded.branchCache
+  }
+}
 
+export interface ProceedInputs extends DecodeInputs {
+  /** i32 [D,B]: branches of the segment before that go on, by their place in it; some more than once where B is padded */
+  readonly kept: Tensor
+}
+
+/** The next N tokens of the branches that are kept. */
+export const proceed = (config: ModelConfig, settings: GenerateSettings, inputs: ProceedInputs): Segment => {
+  const { branchCache, kept, anchors } = inputs
+  const all = branchCache[0].k.shape[2] === anchors.shape[1]
+  const going = all ? branchCache : branchCache.map((cache) => mapCache(cache, (x) => takeBranches(x, kept)))
+  return decodeAll(config, settings, { ...inputs, branchCache: going })
+}
+
+interface DecodeInputs {
+  readonly weights: WeightsOf<Tensor>
+  readonly trunkCache: ReadonlyArray<LayerCache>
+  readonly branchCache: ReadonlyArray<LayerCache>
+  /** i32 [D,B] */
+  readonly anchors: Tensor
+  /** i32 [D·B]: the last token of each branch */
+  readonly token: Tensor
+  /** bool [D·B]: branches that nobody waits for */
+  readonly done: Tensor
+  /** f32 [N,D·B] */
+  readonly uniforms: Tensor
+}
+
+/** One token after the other on every branch, until all are done or the draws [N,D·B] are used up. */
+const decodeAll = (config: ModelConfig, settings: GenerateSettings, inputs: DecodeInputs): Segment => {
+  const { weights, trunkCache, branchCache, anchors, token, done, uniforms } = inputs
+  const [documents, branches] = anchors.shape
+  const [steps, rows] = uniforms.shape
+  const [, , , before] = branchCache[0].k.shape
+  const empty = constant(HostTensor.f32([], [0])).broadcastTo([
+    documents,
+    config.kvHeads,
+    branches,
+    steps,
+    config.headDim
+  ])
+  if (steps === 0) {
+    return {
+      tokens: constant(HostTensor.i32([0, rows], [])),
+      logprobs: constant(HostTensor.f32([0, rows], [])),
+      branchCache
+    }
+  }
   const start = {
     carried: {
-      tokens: beginning(HostTensor.fill("i32", [maxTokens, rows], 0), first.token),
-      logprobs: beginning(HostTensor.fill("f32", [maxTokens, rows], 0), first.logprob),
-      token: first.token,
-      done: isOneOf(first.token, settings.stop),
-      caches
+      tokens: constant(HostTensor.i32([], [0])).broadcastTo([steps, rows]),
+      logprobs: constant(HostTensor.f32([], [0])).broadcastTo([steps, rows]),
+      token,
+      done,
+      caches: branchCache.map(() => ({ k: empty, v: empty }))
     },
-    fixed: { weights, trunkCache: encoded.trunkCache, anchors: perRollout(anchors, 1), uniforms },
-    maxSteps: maxTokens - 1
+    fixed: {
+      weights,
+      trunkCache,
+      branchCache,
+      places: anchors.add(before),
+      seenTrunk: visibleTrunk(anchors, trunkCache[0].k.shape[2]),
+      uniforms
+    },
+    maxSteps: steps
   }
   const end = loop(start, (step, carried, fixed) => {
-    const next = step.add(1)
-    const decoded = decode(config, { ...fixed, caches: carried.caches, token: carried.token, index: step.add(given) })
-    const drawn = draw(config, settings, fixed.weights, decoded.hidden, fixed.uniforms.gather(next))
+    const decoded = decode(config, { ...fixed, caches: carried.caches, token: carried.token, step })
+    const drawn = draw(config, settings, fixed.weights, decoded.hidden, fixed.uniforms.gather(step))
     const done = carried.done.or(isOneOf(drawn.token, settings.stop))
     return {
       continues: done.not().cast("i32").sum().greater(0),
       carried: {
-        tokens: carried.tokens.updateAt(0, drawn.token.expandDims(0), next),
-        logprobs: carried.logprobs.updateAt(0, drawn.logprob.expandDims(0), next),
+        tokens: carried.tokens.updateAt(0, drawn.token.expandDims(0), step),
+        logprobs: carried.logprobs.updateAt(0, drawn.logprob.expandDims(0), step),
         token: drawn.token,
         done,
         caches: decoded.caches
       }
     }
   })
-  return { tokens: end.tokens, logprobs: end.logprobs }
+  const grown = end.caches.map(({ k, v }, layer) => ({
+    k: concat([branchCache[layer].k, k], 3),
+    v: concat([branchCache[layer].v, v], 3)
+  }))
+  return { tokens: end.tokens, logprobs: end.logprobs, branchCache: grown }
 }
 
-interface DecodeInputs {
+interface StepInputs {
   readonly weights: WeightsOf<Tensor>
-  /** per layer [D,Hk,T,dh] */
   readonly trunkCache: ReadonlyArray<LayerCache>
-  /** per layer [D,Hk,B,C,dh] */
+  /** of the segments before */
+  readonly branchCache: ReadonlyArray<LayerCache>
+  /** per layer [D,Hk,B,N,dh]: keys of this segment, zeros from `step` on */
   readonly caches: ReadonlyArray<LayerCache>
-  /** i32 [D,B] */
-  readonly anchors: Tensor
+  /** i32 [D,B]: positions of the first token of this segment */
+  readonly places: Tensor
+  /** bool [D,1,B,1,T] */
+  readonly seenTrunk: Tensor
   /** i32 [D·B]: the token that each branch goes on with */
   readonly token: Tensor
-  /** i32 []: its place in the branch */
-  readonly index: Tensor
+  /** i32 []: its place in the segment */
+  readonly step: Tensor
 }
 
 /** One token further on every branch: hidden states [D·B,d] and the caches with that token's keys in place. */
-const decode = (config: ModelConfig, { weights, trunkCache, caches, anchors, token, index }: DecodeInputs) => {
-  const [documents, branches] = anchors.shape
-  const capacity = caches[0].k.shape[3]
+const decode = (config: ModelConfig, inputs: StepInputs) => {
+  const { weights, trunkCache, branchCache, caches, places, seenTrunk, token, step } = inputs
+  const [documents, branches] = places.shape
+  const steps = caches[0].k.shape[3]
+  const before = branchCache[0].k.shape[3]
   const length = trunkCache[0].k.shape[2]
-  const at = rotation(config, length + capacity).at(anchors.add(index).reshape([-1]))
-  const visible = iota([1, 1, 1, 1, capacity], 4).greater(index).not()
-  const trunkVisible = visibleTrunk(anchors, length)
+  const at = rotation(config, length + before + steps).at(places.add(step).reshape([-1]))
+  const seen = iota([1, 1, 1, 1, steps], 4).greater(step).not()
+  const everything = constant(HostTensor.fill("bool", [1, 1, 1, 1, 1], 1))
   const grown: Array<LayerCache> = []
 
   const hidden = layers(config, weights, embed(weights, token), at, (layer, q, k, v) => {
     const fold = (x: Tensor, heads: number) =>
       x.reshape([documents, branches, heads, 1, config.headDim]).transpose([0, 2, 1, 3, 4])
     const own = {
-      k: caches[layer].k.updateAt(3, fold(k, config.kvHeads), index),
-      v: caches[layer].v.updateAt(3, fold(v, config.kvHeads), index)
+      k: caches[layer].k.updateAt(3, fold(k, config.kvHeads), step),
+      v: caches[layer].v.updateAt(3, fold(v, config.kvHeads), step)
     }
     grown[layer] = own
-    const trunk = { ...trunkCache[layer], mask: trunkVisible }
-    const scale = 1 / Math.sqrt(config.headDim)
-    return rowsAgain(attention(fold(q, config.heads), { ...own, mask: visible }, [trunk], scale))
+    const sets = [
+      { ...trunkCache[layer], mask: seenTrunk },
+      { ...branchCache[layer], mask: everything },
+      { ...own, mask: seen }
+    ]
+    return rowsAgain(attention(fold(q, config.heads), sets, 1 / Math.sqrt(config.headDim)))
   })
   return { hidden, caches: grown }
 }
@@ -158,10 +243,6 @@ const draw = (
   return { token, logprob: probabilities.pick(token).log() }
 }
 
-/** A record of all steps with the first one written. */
-const beginning = (empty: HostTensor, first: Tensor): Tensor =>
-  constant(empty).updateAt(0, first.expandDims(0), constant(HostTensor.i32([], [0])))
-
 const isOneOf = (token: Tensor, ids: ReadonlyArray<number>): Tensor =>
   ids.map((id) => token.equal(id)).reduce((a, b) => a.or(b), token.less(0))
 
@@ -176,3 +257,12 @@ const repeat = (x: Tensor, axis: number, times: number): Tensor => {
 }
 
 const mapCache = ({ k, v }: LayerCache, f: (x: Tensor) => Tensor): LayerCache => ({ k: f(k), v: f(v) })
+
+/** Branches `kept` [D,B] of x [D,H,·,C,dh] */
+const takeBranches = (x: Tensor, kept: Tensor): Tensor => {
+  const [documents, heads, before, ...rest] = x.shape
+  const shape = [documents, heads, kept.shape[1]]
+  const own = iota(shape, 0).mul(heads).add(iota(shape, 1)).mul(before)
+  const flat = x.reshape([documents * heads * before, ...rest])
+  return flat.gather(own.add(kept.expandDims(1)))
+}

@@ -91,13 +91,14 @@ export interface PrimitiveParams {
   swiglu: None
   /**
    * (hidden [n, d], vocabulary [v, d], ids i32 [n]) -> f32 [n], log softmax(hidden · vocabularyᵀ) at ids; the
-   * vocabulary is walked `chunk` rows at a time, so [n, v] logits need not exist.
+   * vocabulary is walked `chunk` rows at a time. For the gradient the logits are kept, or with `remake` made a second time,
+   * so that all [n, v] of them need not exist.
    */
-  selectedLogProb: { readonly chunk: number }
+  selectedLogProb: { readonly chunk: number; readonly remake: boolean }
   /**
-   * One softmax over a branch's own keys and, when given, the trunk that all branches of a document share.
-   * (q [D,H,B,L,dh], k [D,Hk,B,C,dh], v, mask) or (…, trunkK [D,Hk,T,dh], trunkV, trunkMask) -> [D,H,B,L,dh].
-   * Masks are bool, true where a key is visible, rank 5, broadcasting to [D,H,B,L,C] and [D,H,B,L,T].
+   * One softmax over all keys of one or more sets: (q [D,H,B,L,dh], then k, v, mask of each set) -> [D,H,B,L,dh].
+   * A set belongs to each branch, k and v [D,Hk,B,C,dh], or to the trunk that all branches of a document share,
+   * [D,Hk,C,dh]. Masks are bool, true where a key is visible, rank 5, broadcasting to [D,H,B,L,C].
    * Query head h reads key head floor(h / (H / Hk)). Every query must see at least one key.
    */
   attention: { readonly scale: number }

@@ -1,5 +1,6 @@
 import { HostTensor } from "./HostTensor.ts"
-import { concat, constant, iota } from "./operations.ts"
+import type { Keys } from "./operations.ts"
+import { concat, constant } from "./operations.ts"
 import type { Composite, PrimitiveParams } from "./Primitive.ts"
 import type { Tensor } from "./Tensor.ts"
 
@@ -23,16 +24,12 @@ export const vocabularyChunks = (vocabulary: Tensor, chunk: number): ReadonlyArr
   }))
 }
 
-/** [n, v] bool: where `ids` [n] point within the chunk that begins at `first`. */
-const chosen = (ids: Tensor, first: number, size: number): Tensor =>
-  iota([ids.shape[0], size], 1).add(first).equal(ids.expandDims(1))
-
-/** log of the sum of exp over the whole vocabulary, [n, 1], chunk by chunk */
-const vocabularyLogSumExp = (hidden: Tensor, vocabulary: Tensor, chunk: number): Tensor => {
-  const parts = vocabularyChunks(vocabulary, chunk).map(({ rows }) =>
-    logSumExp(hidden.matmul(rows, { transposeB: true }))
-  )
-  return parts.length === 1 ? parts[0] : logSumExp(concat(parts, 1))
+/** [n]: of the logits of a chunk those at `ids`, 0 where an id lies outside of it */
+const chosen = (logits: Tensor, ids: Tensor, first: number): Tensor => {
+  const size = logits.shape[1]
+  const place = ids.sub(first)
+  const within = place.maximum(0).minimum(size - 1)
+  return place.equal(within).select(logits.pick(within), 0)
 }
 
 /** (a, b) -> (-b, a) of the two halves of the last axis */
@@ -41,12 +38,12 @@ const rotateHalf = (x: Tensor): Tensor => {
   return concat([x.sliceAxis(-1, width / 2, width).neg(), x.sliceAxis(-1, 0, width / 2)], -1)
 }
 
-/** Tensors of an attention split by their role; `trunk` is empty or holds one entry. */
-export const attentionRoles = ([q, k, v, mask, ...rest]: ReadonlyArray<Tensor>) => ({
-  q,
-  own: { k, v, mask },
-  trunk: rest.length === 0 ? [] : [{ k: rest[0], v: rest[1], mask: rest[2] }]
-})
+/** The sets of keys of an attention, behind its queries. */
+export const keySets = ([, ...rest]: ReadonlyArray<Tensor>): ReadonlyArray<Keys> =>
+  Array.from({ length: rest.length / 3 }, (_, i) => ({ k: rest[3 * i], v: rest[3 * i + 1], mask: rest[3 * i + 2] }))
+
+/** Keys that all branches of a document share: [D,Hk,C,dh] */
+export const ofTrunk = ({ rank }: Tensor): boolean => rank === 4
 
 /** Key heads repeated until there is one per query head: [D,Hk,...] -> [D,H,...] */
 export const repeatHeads = (x: Tensor, heads: number): Tensor => {
@@ -60,28 +57,38 @@ export const repeatHeads = (x: Tensor, heads: number): Tensor => {
 }
 
 /**
- * Queries [D,H,B,L,dh] as rows of one large matrix per key head [D,Hk,(H/Hk)·B·L,dh]: the heads that share keys and
- * the branches that share the trunk become rows of one product with [D,Hk,T,dh].
+ * Queries [D,H,B,L,n] as rows of one large matrix per key head [D,Hk,(H/Hk)·B·L,n]: the heads that share keys and the
+ * branches that share the trunk become rows of one product.
  */
 export const mergeQueries = (q: Tensor, keyHeads: number): Tensor => q.reshape([q.shape[0], keyHeads, -1, q.shape[4]])
 
-/** Attention weights: over the branch's own keys [D,H,B,L,C], and over the trunk's [D,H,B,L,T] when there is one. */
-export const attentionWeights = (inputs: ReadonlyArray<Tensor>, scale: number) => {
-  const { q, own, trunk } = attentionRoles(inputs)
+/** What every query [D,H,B,L,dh] gives to every key of a set, times v or scored with k: [D,H,B,L,C] */
+export const againstKeys = (q: Tensor, k: Tensor): Tensor => {
   const [documents, heads, branches, length] = q.shape
-  const scaled = q.mul(scale)
-  const ownK = repeatHeads(own.k, heads)
-  const ownScores = own.mask.select(scaled.matmul(ownK, { transposeB: true }), MASKED)
-  const trunkScores = trunk.map(({ k, mask }) => {
-    const rows = mergeQueries(scaled, k.shape[1]).matmul(k, { transposeB: true })
-    return mask.select(rows.reshape([documents, heads, branches, length, k.shape[2]]), MASKED)
+  if (!ofTrunk(k)) return q.matmul(repeatHeads(k, heads), { transposeB: true })
+  const scores = mergeQueries(q, k.shape[1]).matmul(k, { transposeB: true })
+  return scores.reshape([documents, heads, branches, length, k.shape[2]])
+}
+
+/** Weights [D,H,B,L,C] times the vectors of a set of keys: [D,H,B,L,dh] */
+export const overKeys = (weights: Tensor, v: Tensor): Tensor => {
+  const [documents, heads, branches, length] = weights.shape
+  if (!ofTrunk(v)) return weights.matmul(repeatHeads(v, heads))
+  return mergeQueries(weights, v.shape[1]).matmul(v).reshape([documents, heads, branches, length, v.shape[3]])
+}
+
+/** Attention weights over each set of keys: [D,H,B,L,C] */
+export const attentionWeights = (inputs: ReadonlyArray<Tensor>, scale: number): ReadonlyArray<Tensor> => {
+  const scaled = inputs[0].mul(scale)
+  // Added, not selected: the mask is small, and an addition that broadcasts is several times as fast as a selection.
+  const scores = keySets(inputs).map(({ k, mask }) => againstKeys(scaled, k).add(mask.select(scalar(0), MASKED)))
+  const weights = concat(scores, 4).softmax()
+  let start = 0
+  return scores.map(({ shape }) => {
+    const from = start
+    start += shape[4]
+    return weights.sliceAxis(4, from, start)
   })
-  const ownKeys = own.k.shape[3]
-  const weights = concat([ownScores, ...trunkScores], 4).softmax()
-  return {
-    own: trunk.length === 0 ? weights : weights.sliceAxis(4, 0, ownKeys),
-    trunk: trunkScores.map((scores) => weights.sliceAxis(4, ownKeys, ownKeys + scores.shape[4]))
-  }
 }
 
 /** Every composite by smaller primitives; what a backend without a kernel for it runs, and what its gradient must match. */
@@ -95,23 +102,21 @@ export const decompose: { readonly [C in Composite]: Decompose<C> } = {
   rotary: (_, [x, cos, sin]) => x.mul(concat([cos, cos], -1)).add(rotateHalf(x).mul(concat([sin, sin], -1))),
   swiglu: (_, [gate, up]) => gate.mul(gate.sigmoid()).mul(up),
   selectedLogProb: ({ chunk }, [hidden, vocabulary, ids]) => {
-    const logits = vocabularyChunks(vocabulary, chunk).map(({ rows, first }) =>
-      chosen(ids, first, rows.shape[0])
-        .select(hidden.matmul(rows, { transposeB: true }), 0)
-        .sum(1)
-    )
-    const selected = logits.reduce((total, part) => total.add(part))
-    return selected.sub(vocabularyLogSumExp(hidden, vocabulary, chunk).reshape([-1]))
+    const parts = vocabularyChunks(vocabulary, chunk).map(({ rows, first }) => {
+      const logits = hidden.matmul(rows, { transposeB: true })
+      return { logSumExp: logSumExp(logits), chosen: chosen(logits, ids, first) }
+    })
+    const each = parts.map((part) => part.logSumExp)
+    const total = each.length === 1 ? each[0] : logSumExp(concat(each, 1))
+    return parts
+      .map((part) => part.chosen)
+      .reduce((sum, part) => sum.add(part))
+      .sub(total.reshape([-1]))
   },
   attention: ({ scale }, inputs) => {
-    const { q, own, trunk } = attentionRoles(inputs)
-    const heads = q.shape[1]
     const weights = attentionWeights(inputs, scale)
-    const ownPart = weights.own.matmul(repeatHeads(own.v, heads))
-    return trunk.reduce((total, { v }, i) => {
-      const rows = weights.trunk[i].reshape([q.shape[0], v.shape[1], -1, v.shape[2]])
-      return total.add(rows.matmul(v).reshape(q.shape))
-    }, ownPart)
+    const parts = keySets(inputs).map(({ v }, set) => overKeys(weights[set], v))
+    return parts.reduce((total, part) => total.add(part))
   }
 }
 

@@ -222,26 +222,22 @@ export const infer: { readonly [O in Op]: Infer<O> } = {
     return [{ dtype: "f32", shape: ids.shape }]
   },
   attention: (_, inputs) => {
-    const [q, k, v, mask, ...trunk] = inputs
-    requireFloats(q, k, v)
-    require(q.shape.length === 5 && k.shape.length === 5, () => "wants q [D,H,B,L,dh] and k [D,Hk,B,C,dh]")
+    const [q, ...rest] = inputs
+    requireFloats(q)
+    require(q.shape.length === 5 && rest.length > 0 && rest.length % 3 === 0, () =>
+      "wants q [D,H,B,L,dh], and k, v and mask of one set of keys or more")
     const [D, H, B, L, width] = q.shape
-    const [, Hk, , C] = k.shape
-    require(Hk > 0 && H % Hk === 0, () => `${H} query heads do not share ${Hk} key heads`)
-    require(sameShape(k.shape, [D, Hk, B, C, width]) && sameShape(v.shape, k.shape), () =>
-      "keys and values do not fit the queries")
-    requireDType(mask, "bool")
-    require(mask.shape.length === 5 && broadcastsTo(mask.shape, [D, H, B, L, C]), () =>
-      `the mask must broadcast to [${[D, H, B, L, C]}]`)
-    if (trunk.length > 0) {
-      const [trunkK, trunkV, trunkMask] = trunk
-      requireFloats(trunkK, trunkV)
-      const T = trunkK.shape[2]
-      require(sameShape(trunkK.shape, [D, Hk, T, width]) && sameShape(trunkV.shape, trunkK.shape), () =>
-        "trunk keys and values must be [D,Hk,T,dh]")
-      requireDType(trunkMask, "bool")
-      require(trunkMask.shape.length === 5 && broadcastsTo(trunkMask.shape, [D, H, B, L, T]), () =>
-        `the trunk mask must broadcast to [${[D, H, B, L, T]}]`)
+    for (let i = 0; i < rest.length; i += 3) {
+      const [k, v, mask] = rest.slice(i, i + 3)
+      requireFloats(k, v)
+      require(k.shape.length === 5 || k.shape.length === 4, () => "wants k [D,Hk,B,C,dh] or, of a trunk, [D,Hk,C,dh]")
+      const [Hk, C] = [k.shape[1], k.shape[k.shape.length - 2]]
+      require(Hk > 0 && H % Hk === 0, () => `${H} query heads do not share ${Hk} key heads`)
+      const wanted = k.shape.length === 5 ? [D, Hk, B, C, width] : [D, Hk, C, width]
+      require(sameShape(k.shape, wanted) && sameShape(v.shape, k.shape), () => "keys and values do not fit the queries")
+      requireDType(mask, "bool")
+      require(mask.shape.length === 5 && broadcastsTo(mask.shape, [D, H, B, L, C]), () =>
+        `the mask must broadcast to [${[D, H, B, L, C]}]`)
     }
     return [q]
   },

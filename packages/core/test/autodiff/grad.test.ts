@@ -200,13 +200,24 @@ describe("a gradient can be differentiated again:", () => {
       )
       .sum()
 
+  const kept = { chunk: 2, remake: false }
+  const remade = { chunk: 2, remake: true }
   test.each<readonly [string, (inputs: ReadonlyArray<Tensor>) => Tensor, ReadonlyArray<ReturnType<typeof some>>]>([
     ["softmax", ([x]) => weigh(x.softmax()), [some("x", 3, 4)]],
     ["rmsNorm", ([x, w]) => weigh(x.rmsNorm(w, 1e-5)), [some("x", 3, 4), some("w", 4)]],
     ["swiglu", ([x, y]) => weigh(x.swiglu(y)), [some("x", 5), some("y", 5)]],
     ["matmul", ([x, y]) => weigh(x.matmul(y).tanh()), [some("x", 3, 4), some("y", 4, 2)]],
     ["pick", ([x]) => weigh(x.square().pick(iota([3], 0))), [some("x", 3, 4)]],
-    ["selectedLogProb", ([x, v]) => weigh(selectedLogProb(x, v, iota([3], 0), 2)), [some("x", 3, 4), some("v", 5, 4)]]
+    [
+      "selectedLogProb",
+      ([x, v]) => weigh(selectedLogProb(x, v, iota([3], 0), kept)),
+      [some("x", 3, 4), some("v", 5, 4)]
+    ],
+    [
+      "remade logits",
+      ([x, v]) => weigh(selectedLogProb(x, v, iota([3], 0), remade)),
+      [some("x", 3, 4), some("v", 5, 4)]
+    ]
   ])("%s", (_, f, at) => {
     for (const { error } of checkGradient(second(f), at)) expect(error).toBeLessThan(1e-7)
   })

@@ -1,13 +1,14 @@
 import * as fc from "fast-check"
 import { describe, expect, it } from "vitest"
 import type { GenerateSettings, Sampling } from "../../src/model/generate.ts"
-import { generate } from "../../src/model/generate.ts"
+import { begin, proceed } from "../../src/model/generate.ts"
 import type { ModelConfig } from "../../src/model/ModelConfig.ts"
 import { score } from "../../src/model/score.ts"
 import { branchLogprobs } from "../../src/model/tokenLogprobs.ts"
 import type { WeightsOf } from "../../src/model/Transformer.ts"
 import { encode, projection } from "../../src/model/Transformer.ts"
 import type { ReferenceValue } from "../../src/tensor/Reference.ts"
+import { concat, iota } from "../../src/tensor/operations.ts"
 import type { Tensor } from "../../src/tensor/Tensor.ts"
 import { compute, configs, float, gap, int, randomWeights } from "./numbers.ts"
 
@@ -19,6 +20,8 @@ interface Scene {
   readonly tail: ReadonlyArray<number>
   readonly groupSize: number
   readonly maxTokens: number
+  /** Tokens of the first segment; the rest are sampled in a second one. */
+  readonly cut: number
   readonly documents: ReadonlyArray<ReadonlyArray<number>>
   /** [D][K] */
   readonly anchors: ReadonlyArray<ReadonlyArray<number>>
@@ -49,6 +52,7 @@ const scenes: fc.Arbitrary<Scene> = fc
   .chain(({ count, length, positions, ...rest }) =>
     fc.record({
       ...mapValues(rest, fc.constant),
+      cut: fc.integer({ min: 1, max: rest.maxTokens }),
       documents: several(several(token, length), count),
       anchors: several(several(fc.integer({ min: 1, max: length }), positions), count),
       uniforms: several(several(several(several(draw, rest.maxTokens), rest.groupSize), positions), count)
@@ -64,14 +68,33 @@ function mapValues<T extends object>(record: T, f: <A>(a: A) => fc.Arbitrary<A>)
 
 /** Completions in the order document, anchor, member, cut behind the first stop token. */
 const run = (scene: Scene, sampling: Sampling, stop: ReadonlyArray<number> = []) => {
-  const { config, documents, anchors, uniforms, tail, groupSize, maxTokens } = scene
-  const settings: GenerateSettings = { groupSize, maxTokens, sampling, stop }
+  const { config, documents, anchors, uniforms, tail, groupSize, maxTokens, cut } = scene
+  const settings: GenerateSettings = { groupSize, sampling, stop }
   const draws = uniforms.flat(2)
   const rows = draws.length
+  const branches = rows / documents.length
   const { tokens, logprobs } = compute(
     (inputs: { weights: Weights; trunk: Tensor; anchors: Tensor; tail: Tensor; uniforms: Tensor }) => {
-      const { tokens, logprobs } = generate(config, settings, inputs)
-      return { tokens, logprobs }
+      const first = begin(config, settings, { ...inputs, uniforms: inputs.uniforms.sliceAxis(0, 0, cut) })
+      const [tokens, logprobs] = [[first.tokens], [first.logprobs]]
+      if (cut < maxTokens) {
+        const token = first.tokens.sliceAxis(0, cut - 1, cut).reshape([rows])
+        const second = proceed(config, settings, {
+          ...first,
+          weights: inputs.weights,
+          kept: iota([documents.length, branches], 1),
+          anchors: inputs.anchors
+            .expandDims(2)
+            .broadcastTo([documents.length, anchors[0].length, groupSize])
+            .reshape([documents.length, branches]),
+          token,
+          done: token.less(0),
+          uniforms: inputs.uniforms.sliceAxis(0, cut, maxTokens)
+        })
+        tokens.push(second.tokens)
+        logprobs.push(second.logprobs)
+      }
+      return { tokens: concat(tokens, 0), logprobs: concat(logprobs, 0) }
     },
     {
       weights: randomWeights(config, scene.seed),
@@ -254,7 +277,7 @@ describe("generate", () => {
 
   it("gives a branch without a context (anchor 0) a completion from the tail alone", () => {
     const config = fc.sample(configs, { numRuns: 1, seed: 2 })[0]
-    const rest = { config, seed: 1, tail: [4], groupSize: 1, maxTokens: 3, uniforms: [[[[0.1, 0.5, 0.9]]]] }
+    const rest = { config, seed: 1, tail: [4], groupSize: 1, maxTokens: 3, cut: 2, uniforms: [[[[0.1, 0.5, 0.9]]]] }
     const one = run({ ...rest, documents: [[1, 2, 3]], anchors: [[0]] }, at(1))
     const other = run({ ...rest, documents: [[5, 6, 7]], anchors: [[0]] }, at(1))
     expect(one).toEqual(other)

@@ -49,7 +49,7 @@ describe("evaluate", () => {
     )
     const one = HostTensor.fill("f32", [1, 1, 1, 1, 1], 1)
     const blind = constant(HostTensor.fill("bool", [1, 1, 1, 1, 1], 0))
-    expect(() => run(([x]) => attention(x, { k: x, v: x, mask: blind }, [], 1), one)).toThrow(
+    expect(() => run(([x]) => attention(x, [{ k: x, v: x, mask: blind }], 1), one)).toThrow(
       "attention: the query at [0,0,0,0] sees no key"
     )
   })

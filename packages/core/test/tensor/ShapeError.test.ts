@@ -86,7 +86,7 @@ describe("a shape error names the op, its inputs and what is wrong:", () => {
     [
       "heads that do not share",
       [f32(1, 3, 1, 2, 4), f32(1, 2, 1, 2, 4), bool(1, 1, 1, 2, 2)],
-      ([q, k, mask]) => attention(q, [{ k, v: k, mask }][0], [], 1),
+      ([q, k, mask]) => attention(q, [{ k, v: k, mask }], 1),
       "attention(f32[1,3,1,2,4], f32[1,2,1,2,4], f32[1,2,1,2,4], bool[1,1,1,2,2]): 3 query heads do not share 2 key heads"
     ]
   ])("%s", (_, types, f, message) => {

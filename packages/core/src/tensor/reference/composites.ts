@@ -93,17 +93,16 @@ export const compositeKernels: Kernels<Composite> = {
   attention: ({ scale }, inputs, { dtype, shape }) => {
     const [q, ...rest] = inputs
     const [documents, heads, branches, length, width] = shape
-    const sets = rest.length === 3 ? [rest] : [rest.slice(0, 3), rest.slice(3)]
-    const perHead = heads / rest[0].shape[1]
+    const sets = Array.from({ length: rest.length / 3 }, (_, i) => rest.slice(3 * i, 3 * i + 3))
 
     /** Score and place of its value for each key that a query sees, over all sets. */
     const visible = (d: number, h: number, b: number, l: number, query: number) =>
-      sets.flatMap(([k, v, mask], set) => {
+      sets.flatMap(([k, v, mask]) => {
         const keys = k.shape[k.shape.length - 2]
         const steps = broadcastSteps(mask.shape, [documents, heads, branches, length, keys])
         const seen = [d, h, b, l].reduce((at, index, axis) => at + index * steps[axis], 0)
-        const head = d * k.shape[1] + Math.floor(h / perHead)
-        const first = (set === 0 ? head * branches + b : head) * keys
+        const head = d * k.shape[1] + Math.floor(h / (heads / k.shape[1]))
+        const first = (k.shape.length === 5 ? head * branches + b : head) * keys
         return Array.from({ length: keys }, (_, c) => c)
           .filter((c) => mask.data[seen + c * steps[4]] === 1)
           .map((c) => {

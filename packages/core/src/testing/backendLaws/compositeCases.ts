@@ -35,23 +35,19 @@ const attentions: CaseTable["attention"] = fc
     shared: small(1, 3),
     branches: small(1, 3),
     length: small(1, 4),
-    keys: small(1, 5),
     width: fc.constantFrom(1, 2, 4, 8),
-    trunk: fc.option(small(1, 6), { nil: 0 }),
+    sets: fc.array(fc.record({ keys: small(1, 6), trunk: fc.boolean() }), { minLength: 1, maxLength: 3 }),
     scale: fc.constantFrom(0.25, 0.5, 1, 1 / Math.sqrt(3))
   })
-  .chain(({ documents: D, keyHeads: Hk, shared, branches: B, length: L, keys: C, width: dh, trunk: T, scale }) => {
+  .chain(({ documents: D, keyHeads: Hk, shared, branches: B, length: L, width: dh, sets, scale }) => {
     const H = Hk * shared
-    const own = [
-      floats([D, H, B, L, dh], "small"),
-      floats([D, Hk, B, C, dh], "small"),
-      floats([D, Hk, B, C, dh], "small"),
-      masks([D, H, B, L, C], true)
-    ]
-    const shared4: Shape = [D, Hk, T, dh]
-    const ofTrunk = [floats(shared4, "small"), floats(shared4, "small"), masks([D, H, B, L, T], false)]
-    const inputs: ReadonlyArray<fc.Arbitrary<HostTensor>> = T === 0 ? own : [...own, ...ofTrunk]
-    return fc.tuple(...inputs).map((values) => ({ params: { scale }, inputs: values }))
+    const keys = sets.flatMap(({ keys, trunk }, i): ReadonlyArray<fc.Arbitrary<HostTensor>> => {
+      const shape: Shape = trunk ? [D, Hk, keys, dh] : [D, Hk, B, keys, dh]
+      // Every query sees at least one key, of the first set.
+      return [floats(shape, "small"), floats(shape, "small"), masks([D, H, B, L, keys], i === 0)]
+    })
+    const q: fc.Arbitrary<HostTensor> = floats([D, H, B, L, dh], "small")
+    return fc.tuple(q, ...keys).map((values) => ({ params: { scale }, inputs: values }))
   })
 
 export const compositeCases: Pick<CaseTable, Composite> = {
@@ -78,11 +74,14 @@ export const compositeCases: Pick<CaseTable, Composite> = {
     .chain((shape) => fc.tuple(floats(shape), floats(shape)))
     .map((inputs) => ({ params: {}, inputs })),
   selectedLogProb: fc
-    .record({ n: small(1, 5), v: small(1, 9), d: small(1, 6), chunk: fc.constantFrom(1, 2, 4, 8192) })
-    .chain(({ n, v, d, chunk }) =>
-      fc
-        .tuple(floats([n, d], "small"), floats([v, d], "small"), indices([n], v))
-        .map((inputs) => ({ params: { chunk }, inputs }))
+    .record({
+      n: small(1, 5),
+      v: small(1, 9),
+      d: small(1, 6),
+      params: fc.record({ chunk: fc.constantFrom(1, 2, 4, 8192), remake: fc.boolean() })
+    })
+    .chain(({ n, v, d, params }) =>
+      fc.tuple(floats([n, d], "small"), floats([v, d], "small"), indices([n], v)).map((inputs) => ({ params, inputs }))
     ),
   attention: attentions
 }

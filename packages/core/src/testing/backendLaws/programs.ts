@@ -51,7 +51,8 @@ const steps: { readonly [name: string]: Step } = {
         .reshape([])
     ),
   still: (x, y) => x.stopGradient().mul(y).tanh(),
-  logprob: (x, y) => x.mul(selectedLogProb(x, y, iota([x.shape[0]], 0), 2).expandDims(1)).tanh(),
+  logprob: (x, y) =>
+    x.mul(selectedLogProb(x, y, iota([x.shape[0]], 0), { chunk: 2, remake: true }).expandDims(1)).tanh(),
   attention: (x, y) => {
     const [rows, width] = x.shape
     const heads = (t: Tensor) => t.reshape([1, 1, 1, rows, width])
@@ -59,7 +60,7 @@ const steps: { readonly [name: string]: Step } = {
       .greater(iota([1, 1, 1, rows, rows], 3))
       .not()
     const trunk = { k: y.reshape([1, 1, rows, width]), v: x.reshape([1, 1, rows, width]), mask: causal }
-    return attention(heads(x), { k: heads(y), v: heads(x), mask: causal }, [trunk], 0.5).reshape(x.shape)
+    return attention(heads(x), [{ k: heads(y), v: heads(x), mask: causal }, trunk], 0.5).reshape(x.shape)
   }
 }
 
