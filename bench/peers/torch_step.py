@@ -12,6 +12,7 @@ Prints one JSON document: seconds of each phase (a list, one entry a step), roll
 """
 
 import argparse
+import ctypes
 import json
 import math
 import os
@@ -126,10 +127,13 @@ def two_part_attention(config, q, own, trunk, own_bias, trunk_bias):
     return out.permute(0, 3, 4, 1, 2, 5).reshape(-1, config.q_rows)
 
 
-def encode(config, weights, table, trunk, branches, anchors):
-    """Trunk [D,T] and branches [D,B,L] in one pass: hidden states of the branches [D*B*L,d], caches of trunk and branches."""
-    documents, length = trunk.shape
-    count, own = branches.shape[1:]
+def encode(config, weights, table, embedded, trunk, branches, anchors):
+    """
+    Embedded rows of trunk and branches, of shapes [D,T] and [D,B,L], in one pass: hidden states of the branches [D*B*L,d],
+    caches of trunk and branches.
+    """
+    documents, length = trunk
+    count, own = branches[1:]
     n = documents * length
     at = torch.cat((torch.arange(length).repeat(documents), (anchors[:, :, None] + torch.arange(own)).reshape(-1)))
     cos, sin = table[0][at][:, None], table[1][at][:, None]
@@ -148,8 +152,7 @@ def encode(config, weights, table, trunk, branches, anchors):
         far = two_part_attention(config, queries, mine, (trunk_k, trunk_v), own_bias, trunk_bias)
         return torch.cat((out, far))
 
-    ids = torch.cat((trunk.reshape(-1), branches.reshape(-1)))
-    hidden = layers(config, weights, F.embedding(ids, weights["embed"]), cos, sin, attend)
+    hidden = layers(config, weights, embedded, cos, sin, attend)
     return hidden[n:], trunk_cache, branch_cache
 
 
@@ -158,11 +161,11 @@ def encode(config, weights, table, trunk, branches, anchors):
 
 def draw(weights, hidden, uniforms):
     """Inverse CDF: token and its log-probability."""
-    logprobs = (hidden @ weights["embed"].mT).log_softmax(-1)
-    cumulative = logprobs.exp().cumsum(-1)
+    probabilities = (hidden @ weights["embed"].mT).softmax(-1)
+    cumulative = probabilities.cumsum(-1)
     token = torch.searchsorted(cumulative, uniforms[:, None] * cumulative[:, -1:], right=True)
-    token = token.clamp_(max=logprobs.shape[-1] - 1)
-    return token[:, 0], logprobs.gather(1, token)[:, 0]
+    token = token.clamp(max=probabilities.shape[-1] - 1)
+    return token[:, 0], probabilities.gather(1, token)[:, 0].log()
 
 
 def decode_step(config, weights, table, trunk_cache, trunk_bias, caches, token, anchors, i, own_bias, uniforms):
@@ -191,7 +194,8 @@ def generate(config, weights, table, work, group, step, whole):
     documents, positions = anchors.shape
     tokens, rows = uniforms.shape
     tails = tail.view(1, 1, 1).expand(documents, positions, 1)
-    hidden, trunk_cache, branch_cache = encode(config, weights, table, trunk, tails, anchors)
+    embedded = weights["embed"][torch.cat((trunk.reshape(-1), tails.reshape(-1)))]
+    hidden, trunk_cache, branch_cache = encode(config, weights, table, embedded, trunk.shape, tails.shape, anchors)
     spread = lambda x: F.pad(x.repeat_interleave(group, 2), (0, 0, 0, tokens - 1))
     caches = [(spread(k), spread(v)) for k, v in branch_cache]
     trunk_cache = [(k.contiguous(), v.contiguous()) for k, v in trunk_cache]
@@ -222,50 +226,54 @@ def policy_terms(logprobs, behaviour, advantages, count, low=0.2, high=0.28):
     return -torch.minimum(free, limited) / count, torch.where(limited < free, 0.0, -free / count)
 
 
-class PolicyHead(torch.autograd.Function):
+class PolicyHead:
     """
-    Hidden states and vocabulary projection -> policy loss. Its derivative in a log-probability is known as soon as that is, so
-    loss and gradients come from one pass over chunks of rows and the logits of a batch never exist at once.
+    Hidden states [n,d] and vocabulary projection -> policy loss, its gradient in the hidden states, and that in the projection added to
+    `gradient`. The derivative in a log-probability is known as soon as that is, so all come from one pass over chunks of rows,
+    in place in one buffer: the logits of a batch never exist at once.
     """
 
-    @staticmethod
-    def forward(ctx, hidden, projection, ids, behaviour, advantages, chunk):
-        loss = hidden.new_zeros(())
-        d_hidden, d_projection = torch.empty_like(hidden), torch.zeros_like(projection)
-        for at in range(0, hidden.shape[0], chunk):
-            rows = slice(at, at + chunk)
-            logits = hidden[rows] @ projection.mT
-            lse = logits.logsumexp(-1, keepdim=True)
-            logprobs = logits.gather(1, ids[rows, None]) - lse
-            terms, slope = policy_terms(
-                logprobs, behaviour[rows, None], advantages[rows, None], ids.numel()
-            )
-            loss += terms.sum()
-            d_logits = logits.sub_(lse).exp_().mul_(-slope)
-            d_logits.scatter_add_(1, ids[rows, None], slope)
+    def __init__(self, chunk, vocab):
+        self.buffer = torch.empty(chunk, vocab)
+
+    @torch.no_grad()
+    def __call__(self, hidden, projection, gradient, ids, behaviour, advantages):
+        loss, d_hidden = 0.0, torch.empty_like(hidden)
+        for rows in torch.arange(hidden.shape[0]).split(self.buffer.shape[0]):
+            rows = slice(rows[0].item(), rows[-1].item() + 1)
+            x, own = hidden[rows], ids[rows, None]
+            logits = torch.mm(x, projection.mT, out=self.buffer[: x.shape[0]])
+            top = logits.amax(-1, keepdim=True)
+            chosen = logits.gather(1, own) - top
+            sums = logits.sub_(top).exp_().sum(-1, keepdim=True)
+            terms, slope = policy_terms(chosen - sums.log(), behaviour[rows, None], advantages[rows, None], ids.numel())
+            loss += terms.sum().item()
+            d_logits = logits.mul_(-slope / sums).scatter_add_(1, own, slope)
             torch.mm(d_logits, projection, out=d_hidden[rows])
-            d_projection.addmm_(d_logits.mT, hidden[rows])
-        ctx.save_for_backward(d_hidden, d_projection)
-        return loss
-
-    @staticmethod
-    def backward(ctx, grad):
-        d_hidden, d_projection = ctx.saved_tensors
-        return d_hidden * grad, d_projection * grad, None, None, None, None
+            gradient.addmm_(d_logits.mT, x)
+        return loss, d_hidden
 
 
-def policy_loss(config, weights, table, work, tokens, behaviour, advantages, head, chunk):
-    documents, branches, length = tokens.shape
-    tail = work["tail"].view(1, 1, 1).expand(documents, branches, 1)
-    given = torch.cat((tail, tokens[:, :, :-1]), 2)  # the last token predicts nothing
+def branch_states(config, weights, table, work, tokens, embedded):
+    """Hidden states that predict the drawn tokens [D,B,L], from embedded rows of trunk and branches."""
+    documents, branches, _ = tokens.shape
     anchors = work["anchors"].repeat_interleave(branches // work["anchors"].shape[1], 1)
-    hidden, _, _ = encode(config, weights, table, work["trunk"], given, anchors)
-    ids, behaviour = tokens.reshape(-1), behaviour.reshape(-1)
+    return encode(config, weights, table, embedded, work["trunk"].shape, tokens.shape, anchors)[0]
+
+
+def learn_policy(config, weights, table, work, tokens, behaviour, advantages, states, head):
+    """Loss, with its gradients added to those of the weights. The embedding is read and written by rows, never as a whole."""
+    tail = work["tail"].view(1, 1, 1).expand(*tokens.shape[:2], 1)
+    given = torch.cat((tail, tokens[:, :, :-1]), 2)  # the last token predicts nothing
+    read = torch.cat((work["trunk"].reshape(-1), given.reshape(-1)))
+    embed = weights["embed"]
+    embedded = embed.detach()[read].requires_grad_()
+    hidden = states(config, weights, table, work, tokens, embedded)
     advantages = advantages[:, :, None].expand(tokens.shape).reshape(-1)
-    if head == "chunks":
-        return PolicyHead.apply(hidden, weights["embed"], ids, behaviour, advantages, chunk)
-    logprobs = -F.cross_entropy(hidden @ weights["embed"].mT, ids, reduction="none")
-    return policy_terms(logprobs, behaviour, advantages, ids.numel())[0].sum()
+    loss, d_hidden = head(hidden, embed, embed.grad, tokens.reshape(-1), behaviour.reshape(-1), advantages)
+    hidden.backward(d_hidden)
+    embed.grad.index_add_(0, read, embedded.grad)
+    return loss
 
 
 def next_token_loss(config, weights, table, tokens):
@@ -312,12 +320,14 @@ def given_work(path):
 
 def trainer(a, weights):
     leaves = [tensor.requires_grad_() for tensor in weights.values()]
+    for leaf in leaves:
+        leaf.grad = torch.zeros_like(leaf)
     optimizer = torch.optim.AdamW(leaves, lr=1e-5, betas=(0.9, 0.95), weight_decay=0.0, fused=True)
 
     def update():
         norm = torch.nn.utils.clip_grad_norm_(leaves, 1.0, foreach=True)
         optimizer.step()
-        optimizer.zero_grad(set_to_none=True)
+        optimizer.zero_grad(set_to_none=False)
         return norm.item()
 
     return update
@@ -332,7 +342,8 @@ def step_workload(a, config, weights, clock):
     table = rotary_table(config, a.context + a.tokens + 1)
     update = trainer(a, weights)
     decode = compiled(a, decode_step)
-    loss_of = compiled(a, policy_loss)
+    states = compiled(a, branch_states)
+    head = PolicyHead(a.chunk, config.vocab)
     given = given_work(a.work) if a.work else None
     out = {}
     for _ in range(a.warmup + a.steps):
@@ -346,9 +357,7 @@ def step_workload(a, config, weights, clock):
                 return generate(config, frozen, table, work, group, decode, bool(a.compile))
 
         def learn():
-            loss = loss_of(config, weights, table, work, tokens, behaviour, work["advantages"], a.head, a.chunk)
-            loss.backward()
-            return loss.item()
+            return learn_policy(config, weights, table, work, tokens, behaviour, work["advantages"], states, head)
 
         if a.only != "train":
             tokens, behaviour = (x.clone() for x in clock.time("sample", sample))
@@ -412,6 +421,16 @@ def matmul_ceiling(size=1024, repeats=20):
     return 2 * size**3 / statistics.median(seconds) / 1e9
 
 
+def keep_memory():
+    """glibc gives large blocks back to the system at once and pays for every page again: tell it to keep them."""
+    try:
+        mallopt = ctypes.CDLL(None).mallopt
+        mallopt(-3, 1 << 30)  # M_MMAP_THRESHOLD
+        mallopt(-1, 2**31 - 1)  # M_TRIM_THRESHOLD
+    except (OSError, AttributeError):
+        pass
+
+
 def main():
     p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     p.add_argument("--workload", choices=["step", "train", "decode", "ceiling"], default="step")
@@ -430,12 +449,12 @@ def main():
     p.add_argument("--compile", action="store_true", help="torch.compile of the decoding step and of the loss")
     p.add_argument("--compile-mode", default="default")
     p.add_argument("--only", choices=["train", "decode"])
-    p.add_argument("--head", choices=["chunks", "whole"], default="chunks", help="logits in chunks of rows, or at once")
-    p.add_argument("--chunk", type=int, default=256)
+    p.add_argument("--chunk", type=int, default=256, help="rows whose logits exist at a time")
     p.add_argument("--work", help="JSON with trunk, anchors, tail, uniforms, advantages, in place of random ones")
     p.add_argument("--emit", action="store_true", help="drawn tokens and their log-probabilities in the output")
     a = p.parse_args()
 
+    keep_memory()
     torch.set_num_threads(a.threads)
     if a.workload == "ceiling":
         print(json.dumps({"peer": "torch", "ceilingGflops": matmul_ceiling()}))
