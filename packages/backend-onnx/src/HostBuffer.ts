@@ -22,6 +22,13 @@ export class HostBuffer implements Buffer {
     return this.#value
   }
 
+  /** Other contents of the same type: by exchange, nothing is copied. */
+  replace(next: HostTensor): void {
+    if (this.#value === "freed") return freeMemory(next)
+    freeMemory(this.#value)
+    this.#value = next
+  }
+
   free(): void {
     if (this.#value === "freed") return
     freeMemory(this.#value)

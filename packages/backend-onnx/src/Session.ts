@@ -50,13 +50,14 @@ const leftToCpu = ({ node }: GraphProto): ReadonlyArray<string> =>
 /** A protobuf message ends at 2 GiB. */
 const largestModel = 2 ** 31 - 1
 
-/** A session of onnxruntime for the model, released with its scope. */
-export const openSession = (
+/** A session of onnxruntime for the model. Its outputs named in `resident` stay on the device. */
+export const createSession = (
   runtime: Runtime,
   settings: SessionSettings,
   name: string,
-  model: ModelProto
-): Effect.Effect<InferenceSession, CompileError, Scope.Scope> => {
+  model: ModelProto,
+  resident: ReadonlyArray<string> = []
+): Effect.Effect<InferenceSession, CompileError> => {
   const failed = (reason: string) =>
     new CompileError({ backend: `onnx:${settings.device}`, reason: `${name}: ${reason}` })
   const constants = model.graph.initializer.reduce((total, { rawData }) => total + rawData.byteLength, 0)
@@ -64,11 +65,25 @@ export const openSession = (
     const size = (constants / 2 ** 30).toFixed(1)
     return Effect.fail(failed(`its constants take ${size} GiB and an ONNX model holds 2; feed the weights as inputs`))
   }
-  return Effect.acquireRelease(
-    Effect.tryPromise({
-      try: () => runtime.InferenceSession.create(encodeModel(model), sessionOptions(settings, model.graph)),
-      catch: (error) => failed(reasonOf(error))
-    }),
-    (session) => Effect.promise(() => session.release())
-  )
+  const options = sessionOptions(settings, model.graph)
+  const locations = Object.fromEntries(resident.map((output) => [output, "gpu-buffer"] as const))
+  return Effect.tryPromise({
+    try: () =>
+      runtime.InferenceSession.create(
+        encodeModel(model),
+        resident.length === 0 ? options : { ...options, preferredOutputLocation: locations }
+      ),
+    catch: (error) => failed(reasonOf(error))
+  })
 }
+
+/** Such a session with all outputs on the host, released with its scope. */
+export const openSession = (
+  runtime: Runtime,
+  settings: SessionSettings,
+  name: string,
+  model: ModelProto
+): Effect.Effect<InferenceSession, CompileError, Scope.Scope> =>
+  Effect.acquireRelease(createSession(runtime, settings, name, model), (session) =>
+    Effect.promise(() => session.release())
+  )

@@ -1,10 +1,12 @@
-import type { Buffer, CompileOptions, Fetch, Graph, Program, TensorType, Value } from "@foretoken/core"
-import { CompileError, ExecutionError, HostTensor, showType } from "@foretoken/core"
+import type { Buffer, CompileOptions, Graph, Program, Value } from "@foretoken/core"
+import { CompileError, ExecutionError, HostTensor } from "@foretoken/core"
 import * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
 import type { Tensor as OrtTensor } from "onnxruntime-node"
-import { freeMemory, HostBuffer, keep } from "./HostBuffer.ts"
+import { fetchProblem } from "./fetchProblem.ts"
+import { HostBuffer, keep } from "./HostBuffer.ts"
 import { lowerGraph } from "./lower/lowerGraph.ts"
+import { dataOf, toOrt } from "./ortTensor.ts"
 import type { Runtime } from "./Runtime.ts"
 import { reasonOf } from "./Runtime.ts"
 import type { SessionSettings } from "./Session.ts"
@@ -54,21 +56,6 @@ export const compileProgram = Effect.fnUntraced(function* (
 
 type Results = Readonly<Record<string, OrtTensor>>
 
-/** What is wrong with the way outputs are to be fetched. */
-const fetchProblem = ({ inputs, outputs }: Graph, fetch: ReadonlyArray<Fetch>): string | undefined => {
-  if (fetch.length !== outputs.length) return `${outputs.length} outputs, and ${fetch.length} ways to fetch them`
-  const donors = fetch.flatMap((into) => (typeof into === "object" ? [into.donate] : []))
-  if (new Set(donors).size < donors.length) return `two outputs are to be written into the same input`
-  const misfit = fetch.findIndex(
-    (into, i) =>
-      typeof into === "object" && !(into.donate in inputs && sameType(inputs[into.donate].type, outputs[i].type))
-  )
-  if (misfit === -1) return undefined
-  return `output ${misfit} is ${showType(outputs[misfit].type)}, and the input it is to be written into is not`
-}
-
-const sameType = (a: TensorType, b: TensorType): boolean => showType(a) === showType(b)
-
 /** Throws for a buffer that is not there any more, or not ours. */
 export const inHostMemory = (value: Value, what: string): HostTensor => {
   if (!("_tag" in value)) return value
@@ -78,8 +65,8 @@ export const inHostMemory = (value: Value, what: string): HostTensor => {
 }
 
 /**
- * Writes an output into the memory of the input that was given for it. By a copy: onnxruntime may write an output while
- * something still reads the input, and views of the buffer stay what they are.
+ * Makes an output the contents of the buffer that was given for it. Writing into the buffer's memory would not save the
+ * copy: onnxruntime-node returns copies of preallocated outputs too.
  */
 const donated = (
   donor: Value,
@@ -87,14 +74,6 @@ const donated = (
   failed: () => ExecutionError
 ): Effect.Effect<Buffer, ExecutionError> => {
   if (!(donor instanceof HostBuffer) || donor.value === "freed") return Effect.fail(failed())
-  donor.value.data.set(value.data)
-  freeMemory(value)
+  donor.replace(value)
   return Effect.succeed(donor)
 }
-
-const ortTypes = { f32: "float32", i32: "int32", bool: "bool" } as const
-
-const toOrt = ({ Tensor }: Runtime, { dtype, shape, data }: HostTensor): OrtTensor =>
-  new Tensor(ortTypes[dtype], data, shape)
-
-const dataOf = ({ data }: OrtTensor): ArrayLike<number> => data as Float32Array | Int32Array | Uint8Array // the model's outputs are declared f32, i32 or bool

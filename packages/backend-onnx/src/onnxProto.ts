@@ -42,7 +42,8 @@ export interface ValueInfoProto {
   readonly type: {
     readonly tensorType: {
       readonly elemType: number
-      readonly shape: { readonly dim: ReadonlyArray<{ readonly dimValue: number }> }
+      /** Left out: of any shape. */
+      readonly shape?: { readonly dim: ReadonlyArray<{ readonly dimValue: number }> }
     }
   }
 }

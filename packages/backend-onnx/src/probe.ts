@@ -6,10 +6,22 @@ import { devices, howToGetIt } from "./Device.ts"
 import { reasonOf } from "./Runtime.ts"
 
 /** Whether onnxruntime computes on a device of this machine. */
-export interface Availability {
+export type Availability = Works | Missing
+
+interface Works {
   readonly device: Device
-  readonly status: "works" | "missing"
+  readonly status: "works"
+  /** Where buffers live: in the device's own memory, or in the host's, from where they travel to every run. */
+  readonly buffers: "device" | "host"
   /** One line: what was seen. */
+  readonly detail: string
+  readonly howToGetIt: string
+}
+
+interface Missing {
+  readonly device: Device
+  readonly status: "missing"
+  /** One line: what went wrong. */
   readonly detail: string
   readonly howToGetIt: string
 }
@@ -23,15 +35,25 @@ const script = fileURLToPath(
 /** Runs a tiny session on the device, in a process of its own, so that a driver that aborts takes nothing along. */
 export const probeDevice = (device: Device): Effect.Effect<Availability> =>
   Effect.callback<Availability>((resume) => {
-    const answer = (status: "works" | "missing", detail: string) =>
-      resume(Effect.succeed({ device, status, detail, howToGetIt: howToGetIt[device] }))
+    const about = { device, howToGetIt: howToGetIt[device] }
+    const answer = (found: Availability) => resume(Effect.succeed(found))
     const child = execFile(process.execPath, [script, device], { timeout: 60_000 }, (error, stdout) => {
-      if (error === null) answer("works", "ran a session")
-      else if (stdout !== "") answer("missing", reasonOf(stdout))
-      else answer("missing", `the process that tried it ended with ${error.signal ?? error.code}`)
+      if (error === null) {
+        const buffers = stdout === "device" ? "device" : "host"
+        return answer({ ...about, status: "works", buffers, detail: seen(device, buffers) })
+      }
+      const detail =
+        stdout === "" ? `the process that tried it ended with ${error.signal ?? error.code}` : reasonOf(stdout)
+      answer({ ...about, status: "missing", detail })
     })
     return Effect.sync(() => child.kill())
   })
+
+const seen = (device: Device, buffers: "device" | "host"): string => {
+  if (device === "cpu") return "ran a session"
+  const where = buffers === "device" ? "stay in the device's memory" : "are in host memory and travel to every run"
+  return `ran a session; buffers ${where}`
+}
 
 /** Every device, tried. */
 export const probe: Effect.Effect<ReadonlyArray<Availability>> = Effect.forEach(devices, probeDevice)

@@ -4,7 +4,8 @@ import { dataType, encodeModel } from "./onnxProto.ts"
 
 /**
  * A process of its own that runs 1 + 1 on the device its argument names, and nowhere else: a driver that is not there,
- * or not good enough, may abort the process. Says why on stdout when it fails: on stderr the drivers talk.
+ * or not good enough, may abort the process. Says on stdout where an output can be left, "device" or "host", and why when
+ * it fails: on stderr the drivers talk.
  */
 const vector = { tensorType: { elemType: dataType.f32, shape: { dim: [{ dimValue: 2 }] } } }
 
@@ -22,16 +23,33 @@ const onePlusOne = encodeModel({
 })
 
 const device = devices.find((device) => device === process.argv[2]) ?? "cpu"
-try {
-  ort.env.logLevel = "fatal"
-  const session = await ort.InferenceSession.create(onePlusOne, {
+const session = (location: "cpu" | "gpu-buffer") =>
+  ort.InferenceSession.create(onePlusOne, {
     executionProviders: [device],
     logSeverityLevel: 4,
+    preferredOutputLocation: location,
     ...(device === "cpu" ? {} : { extra: { session: { disable_cpu_ep_fallback: "1" } } })
   })
-  const { y } = await session.run({ x: new ort.Tensor("float32", Float32Array.of(1, 1), [2]) })
+const x = () => new ort.Tensor("float32", Float32Array.of(1, 1), [2])
+
+/** Whether an output left on the device can be read there by another session. */
+const staysOnDevice = async (second: ort.InferenceSession): Promise<boolean> => {
+  if (device === "cpu") return false
+  try {
+    const { y } = await (await session("gpu-buffer")).run({ x: x() })
+    if (y.location !== "gpu-buffer") return false
+    return (await second.run({ x: y })).y.data[0] === 4
+  } catch {
+    return false
+  }
+}
+
+try {
+  ort.env.logLevel = "fatal"
+  const onHost = await session("cpu")
+  const { y } = await onHost.run({ x: x() })
   if (y.data[0] !== 2) throw new Error(`1 + 1 came out as ${String(y.data[0])}`)
-  await session.release()
+  process.stdout.write((await staysOnDevice(onHost)) ? "device" : "host")
 } catch (error) {
   process.stdout.write(error instanceof Error ? error.message : String(error))
   process.exitCode = 1
