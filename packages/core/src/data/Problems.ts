@@ -99,7 +99,10 @@ export const trunksOf = (
       new CorpusError({ location: document.id, problem: cause instanceof Error ? cause.message : String(cause) })
   })
 
-/** The problems of one trunk, given its entropies (shape [T], see selectAnchors). */
+/**
+ * The problems of one trunk, given its entropies (shape [T], see selectAnchors). The epoch is part of their ids: a problem that
+ * is asked again in the next epoch is another one.
+ */
 export const problemsOf = (
   tokenizer: Tokenizer,
   document: TokenizedDocument,
@@ -107,9 +110,10 @@ export const problemsOf = (
   settings: NextTokenSettings,
   at: { readonly seed: number; readonly epoch: number }
 ): ReadonlyArray<Problem> =>
-  selectAnchors(entropies, settings, at.seed, document.id, at.epoch).map((anchor) =>
-    problemAt(tokenizer, document, anchor, settings.horizon)
-  )
+  selectAnchors(entropies, settings, at.seed, document.id, at.epoch).map((anchor) => {
+    const problem = problemAt(tokenizer, document, anchor, settings.horizon)
+    return { ...problem, id: `${at.epoch}/${problem.id}` }
+  })
 
 /** For a pipeline that went through a whole epoch and found no position that passes the filter. */
 export function noneHardEnough(problems: Problems, trunks: number): NothingEligible {

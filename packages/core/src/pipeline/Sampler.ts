@@ -96,8 +96,8 @@ const makeHandlers = Effect.fnUntraced(function* (context: RunContext, settings:
     if (loaded !== version) return yield* new NotSynced({ wanted: version, has: loaded ?? "none" })
     const problems = documents.map((document) => document.problems)
     const positions = Math.max(...problems.map((own) => own.length))
-    const request = packRequest(context, settings, problems, positions, (problem, rollout, document) =>
-      rolloutUniforms(seed, { problem: `${documents[document].epoch}/${problem.id}`, rollout }, settings.maxTokens)
+    const request = packRequest(context, settings, problems, positions, (problem, rollout) =>
+      rolloutUniforms(seed, { problem: problem.id, rollout }, settings.maxTokens)
     )
     const completions = yield* generator.generate(weights, request)
     return problems.flatMap((own, document) =>

@@ -2,6 +2,7 @@
 import { Clock, Effect } from "effect"
 import type { Scope } from "effect"
 import type { WeightsError, Weights } from "../model/weights.ts"
+import { weightsHash } from "../model/weights.ts"
 import type { MicroBatch } from "../optim/gradientProgram.ts"
 import { freshState, makeLearner } from "../optim/Learner.ts"
 import type { OptimizerSettings } from "../optim/settings.ts"
@@ -88,6 +89,7 @@ const runScoped = Effect.fnUntraced(function* <E>(
   const last = yield* saveCheckpoint(made, {
     step,
     model: { ...stored, weights },
+    weightsHash: weightsHash(weights),
     optimizer: moments,
     validation: { _tag: "unmeasured" },
     progress: { step, updates }

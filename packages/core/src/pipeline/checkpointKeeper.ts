@@ -4,11 +4,14 @@ import type { StoredModel } from "../model/ModelDirectory.ts"
 import type { WeightsError } from "../model/weights.ts"
 import type { CheckpointEntry, Validation } from "../run/Checkpoint.ts"
 import { saveCheckpoint } from "../run/Checkpoint.ts"
+import type { Ledger, LedgerError } from "../run/Ledger.ts"
+import { prune } from "../run/Retention.ts"
+import type { Retention } from "../run/Retention.ts"
 import type { Run } from "../run/Run.ts"
 import type { StorageError } from "../storage/StorageError.ts"
 import type { NoPolicy, PolicyStoreProtocol } from "./PolicyStore.ts"
 
-type KeepError = NoPolicy | ActorCrashed | ActorStopped | WeightsError | StorageError
+type KeepError = NoPolicy | ActorCrashed | ActorStopped | WeightsError | StorageError | LedgerError
 
 /** The checkpoints that a run ends with. */
 export interface Kept {
@@ -25,27 +28,43 @@ export interface CheckpointKeeper {
   readonly finish: (step: number) => Effect.Effect<Kept, KeepError>
 }
 
-export const makeCheckpointKeeper = (
-  run: Run,
-  model: StoredModel,
-  store: ActorRef<PolicyStoreProtocol>,
+export interface CheckpointKeeperOptions {
+  readonly run: Run
+  readonly model: StoredModel
+  readonly store: ActorRef<PolicyStoreProtocol>
+  readonly ledger: Ledger
   /** A checkpoint every so many steps; Infinity: only the last and the best. */
-  every: number
-): CheckpointKeeper => {
+  readonly every: number
+  readonly keep: Retention
+}
+
+export const makeCheckpointKeeper = ({
+  run,
+  model,
+  store,
+  ledger,
+  every,
+  keep
+}: CheckpointKeeperOptions): CheckpointKeeper => {
   let last: CheckpointEntry | undefined
   let best: CheckpointEntry | undefined
   let latest: { readonly step: number; readonly validation: Validation } | undefined
 
   const save = Effect.fnUntraced(function* (step: number, validation: Validation) {
     const { policy, optimizer } = yield* store.ask("Latest")
-    last = yield* saveCheckpoint(run, {
+    const { files, ...saved } = yield* saveCheckpoint(run, {
       step,
       model: { ...model, weights: policy.weights },
+      weightsHash: policy.version,
       optimizer: optimizer.moments,
       validation,
       progress: { step, updates: optimizer.updates }
     })
-    return last
+    yield* ledger.append([{ _tag: "checkpoint", step, name: String(step), policy: policy.version, files }])
+    yield* ledger.sync
+    yield* prune(run, keep)
+    last = saved
+    return saved
   })
 
   return {

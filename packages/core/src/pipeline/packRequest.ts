@@ -8,15 +8,14 @@ export const trunkMultiple = 16
 
 /**
  * Problems of some documents as a request for completions: K = `positions` anchors a document (missing ones look at
- * nothing and their completions are not read), G rollouts each, with the draws that belong to (problem, rollout); the
- * last argument of `draws` is the index of the problem's document.
+ * nothing and their completions are not read), G rollouts each, with the draws that belong to (problem, rollout).
  */
 export const packRequest = (
   { frame }: Pick<RunContext, "frame">,
   { groupSize, maxTokens }: { readonly groupSize: number; readonly maxTokens: number },
   problems: ReadonlyArray<ReadonlyArray<Problem>>,
   positions: number,
-  draws: (problem: Problem, rollout: number, document: number) => Float32Array
+  draws: (problem: Problem, rollout: number) => Float32Array
 ): Request => {
   const documents = problems.map(([{ document }]) => document)
   const ends = problems.map((own) => Math.max(...own.map(({ anchor }) => anchor)))
@@ -28,7 +27,7 @@ export const packRequest = (
       anchors[d * positions + k] = frame.head.length + problem.anchor
       for (let g = 0; g < groupSize; g++) {
         const row = (d * positions + k) * groupSize + g
-        draws(problem, g, d).forEach((draw, i) => (uniforms[i * rows + row] = draw))
+        draws(problem, g).forEach((draw, i) => (uniforms[i * rows + row] = draw))
       }
     })
   )

@@ -1,4 +1,4 @@
-import { Effect } from "effect"
+import { Cause, Effect } from "effect"
 import type { Scope } from "effect"
 import type { ActorCrashed, ActorStopped } from "../actor/index.ts"
 import type { SupervisorFailure } from "../actor/Supervisor.ts"
@@ -8,7 +8,10 @@ import type { ModelError } from "../model/ModelDirectory.ts"
 import type { WeightsError } from "../model/weights.ts"
 import type { NoSignal } from "../rl/dynamicSampling.ts"
 import type { CheckpointEntry } from "../run/Checkpoint.ts"
+import type { LedgerError, RecordOf } from "../run/Ledger.ts"
+import type { Retention } from "../run/Retention.ts"
 import type { RunError } from "../run/Run.ts"
+import { reasonOf } from "../storage/StorageError.ts"
 import type { StorageError } from "../storage/StorageError.ts"
 import type { Backend } from "../tensor/Backend.ts"
 import type { Pipeline } from "./Pipeline.ts"
@@ -30,6 +33,8 @@ export interface RunOptions {
   readonly samplers?: number
   /** A checkpoint every so many steps, beside the last and the best. Default: none. */
   readonly checkpointEvery?: number
+  /** Which checkpoints stay while newer ones come. Default: the newest two, and the best. */
+  readonly keep?: Retention
   /** Groups a step whose rollouts go to samples.jsonl. Default 4. */
   readonly groupsShown?: number
   /** Called after every step, to show how the run goes. */
@@ -64,6 +69,7 @@ export type PipelineError =
   | StageError
   | RunError
   | StorageError
+  | LedgerError
   | NoPolicy
   | NotSynced
   | BufferFull
@@ -84,7 +90,8 @@ const runScoped = Effect.fnUntraced(function* (
 ): Effect.fn.Return<RunResult, PipelineError, Backend | Scope.Scope> {
   const { steps, groupsShown = 4, onStep = () => Effect.void } = options
   const running = yield* startRun(pipeline, options)
-  const { supervisor, store } = running.actors
+  const { actors, ledger, checkpoints } = running
+  const { supervisor, store } = actors
   let progress: Progress = { step: 0, policy: (yield* store.ask("Latest")).policy, metrics: {} }
 
   const allSteps = Effect.gen(function* () {
@@ -95,9 +102,19 @@ const runScoped = Effect.fnUntraced(function* (
     return { _tag: "Done" } as const
   })
   const noSignal = ({ message }: NoSignal) => Effect.succeed({ _tag: "NoSignal", reason: message } as const)
-  const ended = yield* supervisor.link(Effect.catchTag(allSteps, "NoSignal", noSignal))
-
-  const { step, policy, metrics } = progress
-  const { last, best } = yield* running.checkpoints.finish(step)
-  return { run: options.run, steps: step, weightsHash: policy.version, ended, last, best, metrics }
+  const end = (how: RecordOf<"ended">["how"], reason: string) => {
+    const { step, policy } = progress
+    return Effect.andThen(ledger.append([{ _tag: "ended", step, policy: policy.version, how, reason }]), ledger.sync)
+  }
+  const finished = Effect.gen(function* () {
+    const ended = yield* supervisor.link(Effect.catchTag(allSteps, "NoSignal", noSignal))
+    const { step, policy, metrics } = progress
+    const { last, best } = yield* checkpoints.finish(step)
+    yield* ended._tag === "Done" ? end("done", "all steps were made") : end("no-signal", ended.reason)
+    return { run: options.run, steps: step, weightsHash: policy.version, ended, last, best, metrics }
+  })
+  // The disk that failed may be the ledger's: then it ends without saying so, as after any death.
+  return yield* Effect.onError(finished, (cause) =>
+    Effect.ignore(end(Cause.hasInterruptsOnly(cause) ? "stopped" : "failed", reasonOf(Cause.squash(cause))))
+  )
 })

@@ -1,6 +1,7 @@
 import { Effect } from "effect"
 import type { Group } from "../rl/Group.ts"
 import { collect } from "../rl/dynamicSampling.ts"
+import { unitRecords } from "./ledgerRecords.ts"
 import type { Policy, Unit } from "./messages.ts"
 import type { Pipeline } from "./Pipeline.ts"
 import { syncPool } from "./samplerPool.ts"
@@ -9,6 +10,8 @@ import type { Running } from "./startRun.ts"
 /** What a step learns from, and how it was come by. */
 export interface Sampled {
   readonly groups: ReadonlyArray<Group>
+  /** Ids of all problems that were asked for it, in the order of the stream. */
+  readonly asked: ReadonlyArray<string>
   readonly metrics: Readonly<Record<string, number>>
 }
 
@@ -25,18 +28,21 @@ export const groupsPerStep = ({ batch, problems }: Pick<Pipeline, "batch" | "pro
  * units go through sampler and verifier into the buffer, and come out of it in their order, whoever was done first.
  */
 export const sampleStep = Effect.fnUntraced(function* (running: Running, policy: Policy, step: number) {
-  const { pipeline, source, actors } = running
+  const { pipeline, source, actors, ledger } = running
   const { samplers, verifier, buffer } = actors
   const pool = yield* syncPool(samplers, policy)
   const ages: Array<number> = []
+  const asked: Array<string> = []
   let stale = 0
 
   const through = Effect.fnUntraced(function* (unit: Unit) {
     const groups = yield* verifier.ask("Verify", { groups: yield* pool.sample(unit) })
+    yield* ledger.append(unitRecords(step + 1, unit, groups))
     yield* buffer.ask("Put", { unit: { index: unit.index, policyUpdates: policy.updates, groups } })
   })
   const round = Effect.gen(function* () {
     const units = yield* Effect.replicateEffect(source.next, unitsPerStep(pipeline))
+    asked.push(...units.flatMap(({ documents }) => documents.flatMap(({ problems }) => problems.map(({ id }) => id))))
     yield* Effect.forEach(units, through, { concurrency: samplers.length, discard: true })
     const taken = yield* buffer.ask("Take", { updates: policy.updates })
     stale += taken.stale
@@ -59,5 +65,5 @@ export const sampleStep = Effect.fnUntraced(function* (running: Running, policy:
     "documents/too_short": tooShort,
     "documents/too_easy": tooEasy
   }
-  return { groups, metrics } satisfies Sampled
+  return { groups, asked, metrics } satisfies Sampled
 })

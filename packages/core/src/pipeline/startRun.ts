@@ -1,8 +1,10 @@
 import { Effect } from "effect"
 import { makeScorer } from "../model/Scorer.ts"
 import type { StoredModel } from "../model/ModelDirectory.ts"
+import { openLedger } from "../run/Ledger.ts"
 import { openMetrics } from "../run/Metrics.ts"
-import { createRun, metricsPath, samplesPath } from "../run/Run.ts"
+import { standardRetention } from "../run/Retention.ts"
+import { createRun, ledgerDirectory, manifestHash, metricsPath, samplesPath } from "../run/Run.ts"
 import { openSamples } from "../run/Samples.ts"
 import { Backend } from "../tensor/Backend.ts"
 import { makeProgramCache } from "../tensor/ProgramCache.ts"
@@ -25,7 +27,7 @@ import type { RunOptions } from "./runPipeline.ts"
  * leaves nothing on disk.
  */
 export const startRun = Effect.fnUntraced(function* (pipeline: Pipeline, options: RunOptions) {
-  const { seed, samplers = 1, checkpointEvery = Infinity } = options
+  const { seed, samplers = 1, checkpointEvery = Infinity, keep = standardRetention } = options
   yield* Effect.fromResult(checkRun(pipeline, options))
   const { name } = yield* Backend
   const loaded = yield* loadPolicy(pipeline.policy)
@@ -36,14 +38,26 @@ export const startRun = Effect.fnUntraced(function* (pipeline: Pipeline, options
   const actors = yield* spawnActors(pipeline, context, loaded, samplers)
 
   const made = yield* createRun(options.run, manifestOf(pipeline, { steps: options.steps, seed, samplers }, name))
+  const ledger = yield* openLedger(ledgerDirectory(made))
+  const { policy } = yield* actors.store.ask("Latest")
+  const { groupSize } = pipeline.sampler.settings
+  yield* ledger.append([{ _tag: "begun", manifest: manifestHash(made), policy: policy.version, groupSize }])
   return {
     pipeline,
     context,
     source,
     actors,
+    ledger,
     metrics: yield* openMetrics(metricsPath(made)),
     samples: yield* openSamples(samplesPath(made)),
-    checkpoints: makeCheckpointKeeper(made, stored, actors.store, checkpointEvery)
+    checkpoints: makeCheckpointKeeper({
+      run: made,
+      model: stored,
+      store: actors.store,
+      ledger,
+      every: checkpointEvery,
+      keep
+    })
   }
 })
 

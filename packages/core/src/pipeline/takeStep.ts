@@ -1,5 +1,7 @@
 import { Clock, Effect } from "effect"
+import { assign } from "../rl/advantage.ts"
 import type { Validation } from "../run/Checkpoint.ts"
+import { batchRecord } from "./ledgerRecords.ts"
 import type { Policy } from "./messages.ts"
 import type { Pipeline } from "./Pipeline.ts"
 import { sampleStep } from "./sampleStep.ts"
@@ -22,14 +24,21 @@ export interface StepSettings {
 
 /** One step: sample and verify, update, measure, and write down what happened. */
 export const takeStep = Effect.fnUntraced(function* (running: Running, at: Progress, settings: StepSettings) {
-  const { pipeline, context, actors } = running
+  const { pipeline, context, actors, ledger } = running
   const began = yield* Clock.currentTimeMillis
   const sampled = yield* sampleStep(running, at.policy, at.step)
   const sampledAt = yield* Clock.currentTimeMillis
+  const step = at.step + 1
+  const { advantage } = pipeline.optimizer.settings
+  const advantaged = sampled.groups.map((group) => assign(advantage, group))
+  yield* ledger.append([batchRecord(step, sampled.asked, advantaged)])
   const updated = yield* actors.optimizer.ask("Update", { groups: sampled.groups })
+  const { version: to, updates } = updated.policy
+  yield* ledger.append([{ _tag: "update", step, from: at.policy.version, to, updates, metrics: updated.metrics }])
+  // Durable before anything is built on it: a checkpoint, or the step after.
+  yield* ledger.sync
   const updatedAt = yield* Clock.currentTimeMillis
 
-  const step = at.step + 1
   const validation = yield* measure(pipeline, updated.policy, step, settings.steps)
   const metrics = {
     ...rolloutMetrics(sampled.groups),
@@ -41,7 +50,6 @@ export const takeStep = Effect.fnUntraced(function* (running: Running, at: Progr
     "seconds/update": (updatedAt - sampledAt) / 1000
   }
   yield* running.metrics.append({ step, values: metrics })
-  const { advantage } = pipeline.optimizer.settings
   yield* running.samples.append(readableSamples(context, advantage, sampled.groups, step, settings.groupsShown))
   yield* running.checkpoints.after(step, validation)
   return { step, policy: updated.policy, metrics } satisfies Progress

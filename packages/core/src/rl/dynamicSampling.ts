@@ -22,6 +22,7 @@ export const off: DynamicSampling = { fromStep: Infinity, maxAttempts: 1, minGro
 
 /** No round of sampling gave enough groups with unequal rewards: the policy has nothing left to learn here. */
 export class NoSignal extends Schema.TaggedError<NoSignal>()("NoSignal", {
+  /** The step that could not be made, counting from 1 as metrics do. */
   step: Schema.Number,
   attempts: Schema.Number,
   groupsSampled: Schema.Number,
@@ -50,7 +51,7 @@ export const hasSignal = (group: Group): boolean => {
 }
 
 /**
- * Collects up to `wanted` groups for step `step`. `sample(attempt)`, attempt = 0, 1, ..., returns one round of scored
+ * Collects up to `wanted` groups for step `step`, counting from 0. `sample(attempt)`, attempt = 0, 1, ..., returns one round of scored
  * groups; the composition of the result depends on their order only. Before `fromStep` it is the first round as it is.
  */
 export const collect = <E, R>(
@@ -72,7 +73,7 @@ export const collect = <E, R>(
     }
     const groupsNeeded = Math.min(wanted, settings.minGroups)
     if (filtering && groups.length < groupsNeeded) {
-      return yield* new NoSignal({ step, attempts, groupsSampled, groupsKept: groups.length, groupsNeeded })
+      return yield* new NoSignal({ step: step + 1, attempts, groupsSampled, groupsKept: groups.length, groupsNeeded })
     }
     return { groups: groups.slice(0, wanted), attempts, groupsSampled }
   })

@@ -1,17 +1,20 @@
 /**
- * checkpoints/<step>/ is a model directory (loads in transformers) with two more files: optimizer.safetensors, the moments
- * by name, and state.json, which says where the run stood and the hash of the weights. It appears whole or not at all.
+ * checkpoints/<step>/ is a model directory (loads in transformers) with three more files: optimizer.safetensors, the moments
+ * by name; state.json, which says where the run stood and the hash of the weights; and SHA256SUMS, by which all of them are
+ * verified when it is loaded. It appears whole or not at all.
  */
-import { readFile, readdir } from "node:fs/promises"
-import { join } from "node:path"
-import { Effect, Option, Schema } from "effect"
+import { basename, join } from "node:path"
+import { Effect, Option, Result, Schema } from "effect"
 import { loadModel, writeModelFiles } from "../model/ModelDirectory.ts"
 import type { ModelError, StoredModel } from "../model/ModelDirectory.ts"
 import { readSafetensors, writeSafetensors } from "../model/safetensors.ts"
 import { weightsHash } from "../model/weights.ts"
 import type { Weights, WeightsError } from "../model/weights.ts"
 import { writeDirectoryAtomically, writeTextAtomically } from "../storage/atomic.ts"
-import { StorageError } from "../storage/StorageError.ts"
+import { Disk, readWhole } from "../storage/Disk.ts"
+import type { StorageError } from "../storage/StorageError.ts"
+import { verifyChecksums, withChecksums } from "./checksums.ts"
+import type { Checksums } from "./checksums.ts"
 import { RunError, checkpointsDirectory } from "./Run.ts"
 import type { Run } from "./Run.ts"
 
@@ -34,6 +37,8 @@ export interface Checkpoint {
   /** Updates made so far. */
   readonly step: number
   readonly model: StoredModel
+  /** `weightsHash(model.weights)`, which whoever has a policy has already. */
+  readonly weightsHash: string
   /** The optimizer's moments, named by the optimizer, for example "adamw.m/model.norm.weight". */
   readonly optimizer: Weights
   readonly validation: Validation
@@ -48,82 +53,112 @@ export interface CheckpointEntry {
   readonly weightsHash: string
 }
 
-/** Writes checkpoints/<step>. One that is there already is not overwritten. */
+/** A checkpoint that was just made durable, with the hashes of its files. */
+export interface SavedCheckpoint extends CheckpointEntry {
+  readonly files: Checksums
+}
+
+/** Writes checkpoints/<step>. One that is there already is not overwritten. It is durable once this returns. */
 export const saveCheckpoint = (
   run: Run,
-  { step, model, optimizer, validation, progress }: Checkpoint
-): Effect.Effect<CheckpointEntry, WeightsError | StorageError> =>
+  { step, model, weightsHash, optimizer, validation, progress }: Checkpoint
+): Effect.Effect<SavedCheckpoint, WeightsError | StorageError> =>
   Effect.gen(function* () {
     const directory = join(checkpointsDirectory(run), String(step))
-    const hash = weightsHash(model.weights)
+    let files: Checksums = {}
     yield* writeDirectoryAtomically(directory, (temporary) =>
       Effect.gen(function* () {
         yield* writeModelFiles(temporary, model)
         yield* writeSafetensors(join(temporary, "optimizer.safetensors"), optimizer)
-        const state = Schema.encodeSync(State)({ step, weightsHash: hash, validation, progress })
+        const state = Schema.encodeSync(State)({ step, weightsHash, validation, progress })
         yield* writeTextAtomically(join(temporary, "state.json"), `${JSON.stringify(state, undefined, 2)}\n`)
-      })
+      }).pipe(
+        (write) => withChecksums(temporary, write),
+        Effect.map((sums) => void (files = sums))
+      )
     )
-    return { step, directory, validation, weightsHash: hash }
+    return { step, directory, validation, weightsHash, files }
   })
 
-/** Reads a checkpoint back, bit for bit; weights that do not have the hash they were saved with are refused. */
+/** Reads a checkpoint back, bit for bit; one with a file that is not as it was saved is refused. */
 export const loadCheckpoint = (directory: string): Effect.Effect<Checkpoint, ModelError | RunError> =>
   Effect.gen(function* () {
+    yield* verifyChecksums(directory)
     const { step, weightsHash: hash, validation, progress } = yield* readState(directory)
     const model = yield* loadModel(directory)
     if (weightsHash(model.weights) !== hash) {
-      return yield* new RunError({
-        path: directory,
-        reason: "the weights are not those that were saved: their hash differs"
-      })
+      return yield* new RunError({ path: directory, reason: "the hash of the weights is not the one in state.json" })
     }
     const optimizer = yield* readSafetensors(join(directory, "optimizer.safetensors"))
-    return { step, model, optimizer, validation, progress }
+    return { step, model, weightsHash: hash, optimizer, validation, progress }
   })
 
-/** The checkpoints of a run by step. Half-written ones do not exist, so all of them are whole. */
-export const listCheckpoints = (run: Run): Effect.Effect<ReadonlyArray<CheckpointEntry>, RunError | StorageError> =>
+/** A checkpoint that could be loaded, and what was said of newer ones that could not, a line each. */
+export interface GoodCheckpoint {
+  readonly found: Option.Option<Checkpoint & { readonly directory: string }>
+  readonly said: ReadonlyArray<string>
+}
+
+/** The newest checkpoint of at most `through` updates that is whole, bit for bit: a damaged one gives way to the one before. */
+export const latestGood = (run: Run, through: number = Infinity): Effect.Effect<GoodCheckpoint, StorageError> =>
   Effect.gen(function* () {
-    const directory = checkpointsDirectory(run)
-    const names = yield* Effect.tryPromise({
-      try: () => readdir(directory),
-      catch: (cause) => StorageError.of(directory, cause)
-    })
-    const steps = names.filter((name) => /^\d+$/.test(name)).toSorted((a, b) => Number(a) - Number(b))
-    return yield* Effect.forEach(steps, (name) => {
+    const said: Array<string> = []
+    const directories = (yield* checkpointNames(run)).filter((name) => Number(name) <= through)
+    for (const name of directories.toReversed()) {
       const directory = join(checkpointsDirectory(run), name)
-      return Effect.map(readState(directory), ({ step, validation, weightsHash }) => ({
-        step,
-        directory,
-        validation,
-        weightsHash
-      }))
+      const loaded = yield* Effect.result(loadCheckpoint(directory))
+      if (Result.isSuccess(loaded)) return { found: Option.some({ ...loaded.success, directory }), said }
+      said.push(`${loaded.failure.message}; the checkpoint of step ${name} is passed over for the one before`)
+    }
+    return { found: Option.none(), said }
+  })
+
+const checkpointNames = (run: Run): Effect.Effect<ReadonlyArray<string>, StorageError> =>
+  Effect.gen(function* () {
+    const names = yield* (yield* Disk).list(checkpointsDirectory(run))
+    return names.filter((name) => /^\d+$/.test(name)).toSorted((a, b) => Number(a) - Number(b))
+  })
+
+/** The checkpoints of a run by step. Those whose state cannot be read are passed over; `latestGood` names them. */
+export const listCheckpoints = (run: Run): Effect.Effect<ReadonlyArray<CheckpointEntry>, StorageError> =>
+  Effect.gen(function* () {
+    const entries = yield* Effect.forEach(yield* checkpointNames(run), (name) => {
+      const directory = join(checkpointsDirectory(run), name)
+      return Effect.match(readState(directory), {
+        onSuccess: ({ step, validation, weightsHash }) => [{ step, directory, validation, weightsHash }],
+        onFailure: () => []
+      })
     })
+    return entries.flat()
   })
 
 /** The checkpoint of the highest step. */
-export const latestCheckpoint = (run: Run): Effect.Effect<Option.Option<CheckpointEntry>, RunError | StorageError> =>
+export const latestCheckpoint = (run: Run): Effect.Effect<Option.Option<CheckpointEntry>, StorageError> =>
   Effect.map(listCheckpoints(run), (entries) => Option.fromUndefinedOr(entries.at(-1)))
 
 /** The checkpoint with the highest validation value, the earliest of equals; none where nothing was measured. */
-export const bestCheckpoint = (run: Run): Effect.Effect<Option.Option<CheckpointEntry>, RunError | StorageError> =>
-  Effect.map(listCheckpoints(run), (entries) => {
-    const valueOf = ({ validation }: CheckpointEntry) => (validation._tag === "measured" ? validation.value : -Infinity)
-    const best = entries.reduce<CheckpointEntry | undefined>(
-      (best, entry) => (valueOf(entry) > (best === undefined ? -Infinity : valueOf(best)) ? entry : best),
-      undefined
-    )
-    return Option.fromUndefinedOr(best)
-  })
+export const bestCheckpoint = (run: Run): Effect.Effect<Option.Option<CheckpointEntry>, StorageError> =>
+  Effect.map(listCheckpoints(run), (entries) => Option.fromUndefinedOr(best(entries)))
 
-const readState = (directory: string): Effect.Effect<typeof State.Type, RunError | StorageError> => {
-  const path = join(directory, "state.json")
-  return Effect.tryPromise({ try: () => readFile(path, "utf8"), catch: (cause) => StorageError.of(path, cause) }).pipe(
-    Effect.flatMap(Schema.decodeUnknownEffect(Schema.fromJsonString(State))),
-    Effect.catchTag(
-      "SchemaError",
-      ({ message }) => new RunError({ path, reason: message.replaceAll(/\s*\n\s*/g, " ") })
-    )
+/** Of checkpoints by ascending step: the earliest with the highest validation value, if any was measured. */
+export const best = (entries: ReadonlyArray<CheckpointEntry>): CheckpointEntry | undefined => {
+  const valueOf = ({ validation }: CheckpointEntry) => (validation._tag === "measured" ? validation.value : -Infinity)
+  return entries.reduce<CheckpointEntry | undefined>(
+    (best, entry) => (valueOf(entry) > (best === undefined ? -Infinity : valueOf(best)) ? entry : best),
+    undefined
   )
 }
+
+const readState = (directory: string): Effect.Effect<typeof State.Type, RunError | StorageError> =>
+  Effect.gen(function* () {
+    const path = join(directory, "state.json")
+    const text = new TextDecoder().decode(yield* readWhole(path, 2 ** 26))
+    const state = yield* Effect.mapError(
+      Schema.decodeUnknownEffect(Schema.fromJsonString(State))(text),
+      ({ message }) => new RunError({ path, reason: message.replaceAll(/\s*\n\s*/g, " ") })
+    )
+    if (String(state.step) !== basename(directory)) {
+      return yield* new RunError({ path, reason: `is that of step ${state.step}` })
+    }
+    return state
+  })

@@ -1,5 +1,5 @@
-import { closeSync, fstatSync, ftruncateSync, openSync, readSync, writeSync } from "node:fs"
-import { Effect } from "effect"
+import { closeSync, fstatSync, ftruncateSync, openSync, readFileSync, readSync, writeSync } from "node:fs"
+import { Effect, Predicate, Result } from "effect"
 import type { Scope } from "effect"
 import { StorageError } from "../storage/StorageError.ts"
 
@@ -10,15 +10,22 @@ export interface JsonLines {
   readonly append: (lines: ReadonlyArray<unknown>) => Effect.Effect<void, StorageError>
 }
 
-/** Opens or makes the file. A last line without its newline was torn by a crash and is cut off. */
-export const openJsonLines = (path: string): Effect.Effect<JsonLines, StorageError, Scope.Scope> =>
+/**
+ * Opens or makes the file. A last line without its newline was torn by a crash and is cut off, and so is everything from the
+ * first line of a step after `through` on: a run that goes on from that step writes those again.
+ */
+export const openJsonLines = (
+  path: string,
+  through: number = Infinity
+): Effect.Effect<JsonLines, StorageError, Scope.Scope> =>
   Effect.gen(function* () {
     const fd = yield* Effect.acquireRelease(
       attempt(path, () => openSync(path, "a+")),
       (fd) => Effect.sync(() => closeSync(fd))
     )
     let size = yield* attempt(path, () => {
-      const whole = endOfLastLine(fd, fstatSync(fd).size)
+      const all = endOfLastLine(fd, fstatSync(fd).size)
+      const whole = through === Infinity ? all : endOfSteps(readFileSync(path).subarray(0, all), through)
       ftruncateSync(fd, whole)
       return whole
     })
@@ -52,3 +59,17 @@ const endOfLastLine = (fd: number, size: number): number => {
   }
   return 0
 }
+
+/** Where the first line begins that is of a step after `through`, or no JSON; else where the lines end. */
+const endOfSteps = (lines: Buffer, through: number): number => {
+  let start = 0
+  for (let end = lines.indexOf(10); end >= 0; end = lines.indexOf(10, start)) {
+    const line = Result.try((): unknown => JSON.parse(lines.toString("utf8", start, end)))
+    if (Result.isFailure(line) || stepOf(line.success) > through) return start
+    start = end + 1
+  }
+  return start
+}
+
+const stepOf = (line: unknown): number =>
+  Predicate.isObject(line) && typeof line["step"] === "number" ? line["step"] : -Infinity

@@ -30,8 +30,12 @@ export interface Metrics {
   readonly append: (row: MetricsRow) => Effect.Effect<ReadonlyArray<string>, StorageError>
 }
 
-export const openMetrics = (path: string): Effect.Effect<Metrics, StorageError, Scope.Scope> =>
-  Effect.map(openJsonLines(path), (lines) => ({
+/** Rows of steps after `through` are cut off: a run that goes on from that step makes them again. */
+export const openMetrics = (
+  path: string,
+  through: number = Infinity
+): Effect.Effect<Metrics, StorageError, Scope.Scope> =>
+  Effect.map(openJsonLines(path, through), (lines) => ({
     append: (row) => Effect.as(lines.append([encodeMetrics(row)]), nonFiniteNames(row))
   }))
 

@@ -3,12 +3,14 @@
  *
  *   manifest.json   what is needed to repeat it        checkpoints/<step>/   models that load in transformers
  *   metrics.jsonl   one line per step                  samples.jsonl         readable rollouts
+ *   ledger/         what happened, record by record
  */
-import { mkdir, readFile } from "node:fs/promises"
+import { createHash } from "node:crypto"
 import { basename, join, resolve } from "node:path"
 import { Effect, Schema } from "effect"
 import { writeDirectoryAtomically, writeTextAtomically } from "../storage/atomic.ts"
-import { StorageError } from "../storage/StorageError.ts"
+import { Disk, readWhole } from "../storage/Disk.ts"
+import type { StorageError } from "../storage/StorageError.ts"
 import { Manifest } from "./Manifest.ts"
 
 export interface Run {
@@ -28,6 +30,7 @@ export class RunError extends Schema.TaggedError<RunError>()("RunError", {
 
 export const metricsPath = (run: Run): string => join(run.directory, "metrics.jsonl")
 export const samplesPath = (run: Run): string => join(run.directory, "samples.jsonl")
+export const ledgerDirectory = (run: Run): string => join(run.directory, "ledger")
 export const checkpointsDirectory = (run: Run): string => join(run.directory, "checkpoints")
 
 /** Makes a run directory with its manifest, whole or not at all; the id is the directory's name. Never overwrites. */
@@ -39,9 +42,8 @@ export const createRun = (
     const whole: Manifest = { format: 1, id: basename(resolve(directory)), ...manifest }
     yield* writeDirectoryAtomically(directory, (temporary) =>
       Effect.gen(function* () {
-        yield* attempt(directory, () => mkdir(join(temporary, "checkpoints")))
-        const text = JSON.stringify(Schema.encodeSync(Manifest)(whole), undefined, 2)
-        yield* writeTextAtomically(join(temporary, "manifest.json"), `${text}\n`)
+        yield* (yield* Disk).makeDirectory(join(temporary, "checkpoints"))
+        yield* writeTextAtomically(join(temporary, "manifest.json"), textOf(whole))
       })
     ).pipe(
       Effect.catchIf(
@@ -60,12 +62,15 @@ export const createRun = (
 export const openRun = (directory: string): Effect.Effect<Run, RunError | StorageError> =>
   Effect.gen(function* () {
     const path = join(directory, "manifest.json")
-    const text = yield* attempt(path, () => readFile(path, "utf8"))
+    const text = new TextDecoder().decode(yield* readWhole(path, 2 ** 26))
     const manifest = yield* Schema.decodeUnknownEffect(Schema.fromJsonString(Manifest))(text).pipe(
       Effect.mapError(({ message }) => new RunError({ path, reason: message.replaceAll(/\s*\n\s*/g, " ") }))
     )
     return { directory, manifest }
   })
 
-const attempt = <A>(path: string, action: () => Promise<A>): Effect.Effect<A, StorageError> =>
-  Effect.tryPromise({ try: action, catch: (cause) => StorageError.of(path, cause) })
+/** SHA-256, hex, of manifest.json: what the ledger of a run says that it belongs to. */
+export const manifestHash = ({ manifest }: Run): string => createHash("sha256").update(textOf(manifest)).digest("hex")
+
+const textOf = (manifest: Manifest): string =>
+  `${JSON.stringify(Schema.encodeSync(Manifest)(manifest), undefined, 2)}\n`

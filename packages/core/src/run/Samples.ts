@@ -39,7 +39,11 @@ export interface Samples {
   readonly append: (samples: ReadonlyArray<Sample>) => Effect.Effect<void, StorageError>
 }
 
-export const openSamples = (path: string): Effect.Effect<Samples, StorageError, Scope.Scope> =>
-  Effect.map(openJsonLines(path), (lines) => ({
+/** Samples of steps after `through` are cut off: a run that goes on from that step makes them again. */
+export const openSamples = (
+  path: string,
+  through: number = Infinity
+): Effect.Effect<Samples, StorageError, Scope.Scope> =>
+  Effect.map(openJsonLines(path, through), (lines) => ({
     append: (samples) => lines.append(samples.map((sample) => Schema.encodeSync(Sample)(sample)))
   }))

@@ -1,5 +1,7 @@
 export * as Checkpoint from "./Checkpoint.ts"
+export * as Ledger from "./Ledger.ts"
 export * as Manifest from "./Manifest.ts"
 export * as Metrics from "./Metrics.ts"
 export * as Run from "./Run.ts"
 export * as Samples from "./Samples.ts"
+export * as Retention from "./Retention.ts"

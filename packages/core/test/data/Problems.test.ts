@@ -87,9 +87,10 @@ describe("the trunks of an epoch", () => {
       const hard = new Float32Array(tokens.length)
       const asked = [tokens.length - 1, tokens.length - 3, 10]
       for (const anchor of asked) hard[anchor] = 2
-      const at = { seed: 1, epoch: 0 }
+      const at = { seed: 1, epoch: 3 }
       const found = Problems.problemsOf(Synthetic.tokenizer, trunk.document, hard, problems.settings, at)
       expect(found.map(({ anchor }) => anchor)).toEqual(asked.toReversed())
+      expect(found[2].id).toBe(`3/${trunk.document.id}@${tokens.length - 1}`)
       expect(found[0].document).toBe(trunks[index]._tag === "Trunk" ? trunk.document : undefined)
       expect(found[2].continuation.boundaries.length).toBe(1)
     }

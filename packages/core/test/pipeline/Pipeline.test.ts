@@ -27,6 +27,7 @@ describe("a pipeline", () => {
       expect(seen).toEqual([1, 2])
       expect(readdirSync(at("whole")).toSorted()).toEqual([
         "checkpoints",
+        "ledger",
         "manifest.json",
         "metrics.jsonl",
         "samples.jsonl"
@@ -103,7 +104,7 @@ describe("a pipeline", () => {
       const { best, last } = yield* run(pipelineOf({ validation }), { run: at("best"), steps: 3 })
       expect(best).toMatchObject({ step: 2, validation: { _tag: "measured", metric: "accuracy", value: 0.9 } })
       expect(last).toMatchObject({ step: 3, validation: { _tag: "measured", metric: "accuracy", value: 0.5 } })
-      expect(readdirSync(join(at("best"), "checkpoints")).toSorted()).toEqual(["1", "2", "3"])
+      expect(readdirSync(join(at("best"), "checkpoints")).toSorted()).toEqual(["2", "3"])
       const measured = jsonLines(at("best"), "metrics.jsonl").map((row) => row["validation/accuracy"])
       expect(measured).toEqual(values)
     })

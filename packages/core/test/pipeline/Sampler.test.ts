@@ -23,7 +23,8 @@ const policy = policyOf(weights)
 /** A document with problems at some anchors. */
 const asked = (index: number, anchors: ReadonlyArray<number>, epoch = 0): Unit["documents"][number] => {
   const text = document({ seed: 1, split: "train", index })
-  return { epoch, problems: anchors.map((anchor) => problemAt(tokenizer, text, anchor, 4)) }
+  const problems = anchors.map((anchor) => problemAt(tokenizer, text, anchor, 4))
+  return { epoch, problems: problems.map((problem) => ({ ...problem, id: `${epoch}/${problem.id}` })) }
 }
 const unitOf = (...documents: Unit["documents"]): Unit => ({ index: 0, documents })
 

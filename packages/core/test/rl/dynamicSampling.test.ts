@@ -61,8 +61,8 @@ describe("dynamic sampling", () => {
   it.effect("ends with NoSignal, with all counts, when the bound is reached without enough", () =>
     Effect.gen(function* () {
       const ended = yield* Effect.flip(DynamicSampling.collect(settings, 12, 4, rounds([signal], [silent], [silent])))
-      expect(ended).toMatchObject({ _tag: "NoSignal", step: 12, attempts: 3, groupsSampled: 3, groupsKept: 1 })
-      expect(ended.message).toBe("step 12: 1 of 3 groups had unequal rewards after 3 rounds of sampling, 2 are needed")
+      expect(ended).toMatchObject({ _tag: "NoSignal", step: 13, attempts: 3, groupsSampled: 3, groupsKept: 1 })
+      expect(ended.message).toBe("step 13: 1 of 3 groups had unequal rewards after 3 rounds of sampling, 2 are needed")
     })
   )
 

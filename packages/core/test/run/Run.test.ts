@@ -79,14 +79,18 @@ describe("a run directory", () => {
 const config = Result.getOrThrow(
   presetConfig("nano", { vocabSize: 8, bos: { _tag: "none" }, eos: { _tag: "one", id: 0 } })
 )
-const checkpoint = (step: number, part: Partial<Checkpoint> = {}): Checkpoint => ({
-  step,
-  model: { config, weights: initialWeights(config, step), tokenizerFiles: { "tokenizer.json": Buffer.from("{}") } },
-  optimizer: { "adamw.m/model.norm.weight": HostTensor.f32([2], [1, -0]) },
-  validation: { _tag: "unmeasured" },
-  progress: { epoch: 1 },
-  ...part
-})
+const checkpoint = (step: number, part: Partial<Checkpoint> = {}): Checkpoint => {
+  const weights = initialWeights(config, step)
+  return {
+    step,
+    model: { config, weights, tokenizerFiles: { "tokenizer.json": Buffer.from("{}") } },
+    weightsHash: weightsHash(weights),
+    optimizer: { "adamw.m/model.norm.weight": HostTensor.f32([2], [1, -0]) },
+    validation: { _tag: "unmeasured" },
+    progress: { epoch: 1 },
+    ...part
+  }
+}
 const save = (run: Run, part: Checkpoint) => Effect.runPromise(saveCheckpoint(run, part))
 const words = (tensor: HostF32) => [...new Uint32Array(tensor.data.buffer, tensor.data.byteOffset, tensor.data.length)]
 
@@ -101,7 +105,8 @@ describe("a checkpoint", () => {
           HostTensor.f32([32], new Float32Array(Int32Array.from(bits).buffer))
         const base = checkpoint(step++)
         const weights = { ...base.model.weights, "model.norm.weight": tensor(weightBits) }
-        const saved = { ...base, model: { ...base.model, weights }, optimizer: { moment: tensor(momentBits) } }
+        const model = { ...base.model, weights }
+        const saved = { ...base, model, weightsHash: weightsHash(weights), optimizer: { moment: tensor(momentBits) } }
         const { directory } = await save(run, saved)
         const back = await Effect.runPromise(loadCheckpoint(directory))
         expect(weightsHash(back.model.weights)).toBe(weightsHash(weights))
@@ -145,7 +150,7 @@ describe("a checkpoint", () => {
     for (let writes = 0; ; writes++) {
       const saved = await withFullDisk(writes, () => result(saveCheckpoint(run, checkpoint(2))))
       if (Result.isSuccess(saved)) break
-      expect(saved.failure.message).toMatch(/checkpoints\/2\/[a-z_.]+: the disk is full; nothing was written$/)
+      expect(saved.failure.message).toMatch(/checkpoints\/2\/[a-zA-Z0-9_.]+: the disk is full; nothing was written$/)
       expect(readdirSync(checkpointsDirectory(run))).toEqual(["1"])
     }
     expect(readdirSync(checkpointsDirectory(run)).toSorted()).toEqual(["1", "2"])
@@ -164,7 +169,7 @@ describe("a checkpoint", () => {
     bytes[bytes.length - 1] ^= 1
     writeFileSync(path, bytes)
     expect(await lineOf(loadCheckpoint(directory))).toBe(
-      `${directory}: the weights are not those that were saved: their hash differs`
+      `${path}: is damaged: its hash is not the one that SHA256SUMS has`
     )
   })
 })
