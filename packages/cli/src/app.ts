@@ -1,4 +1,3 @@
-import { createRequire } from "node:module"
 import * as NodeRuntime from "@effect/platform-node/NodeRuntime"
 import * as NodeServices from "@effect/platform-node/NodeServices"
 import * as Cause from "effect/Cause"
@@ -8,19 +7,19 @@ import * as Layer from "effect/Layer"
 import { CliConfig, CliOutput, Command, GlobalFlag } from "effect/cli"
 import { backends } from "./commands/backends.ts"
 import { evaluate } from "./commands/eval.ts"
+import { reward } from "./commands/reward.ts"
 import { sample } from "./commands/sample.ts"
 import { score } from "./commands/score.ts"
 import { train } from "./commands/train.ts"
 import { failureOf } from "./failure.ts"
 import { Streams } from "./Streams.ts"
 import { quickstart } from "./quickstart/index.ts"
+import { version } from "./version.ts"
 
 const root = Command.make("foretoken").pipe(
   Command.withDescription("Reinforcement Pre-Training: a language model thinks about what comes next in a text."),
-  Command.withSubcommands([quickstart, train, evaluate, score, sample, backends])
+  Command.withSubcommands([quickstart, train, evaluate, score, sample, reward, backends])
 )
-
-const { version }: { readonly version: string } = createRequire(import.meta.url)("../package.json")
 
 /** Help goes to stdout where it was asked for; what is wrong with a call `failureOf` says, in one line. */
 const presenter: CliOutput.Presenter = {

@@ -9,6 +9,9 @@ export class UsageError extends Schema.TaggedError<UsageError>()("UsageError", {
 /** A flag whose value reads well and cannot be used. Exit code 1. */
 export class InputError extends Schema.TaggedError<InputError>()("InputError", { message: Schema.String }) {}
 
+/** A check that did its work and found something wrong. Exit code 1, behind its output. */
+export class CheckFailed extends Schema.TaggedError<CheckFailed>()("CheckFailed", { message: Schema.String }) {}
+
 export interface Failure {
   /** Without the line feed; "" where there is nothing to say. */
   readonly line: string
@@ -59,6 +62,8 @@ const describe = (error: CliError.CliError): string => {
       return `there is no command ${JSON.stringify(error.subcommand)}${suggestion(error.suggestions)}`
     case "MissingOption":
       return `the flag --${error.option} is missing`
+    case "MissingArgument":
+      return `the argument ${error.argument} is missing`
     case "InvalidValue":
       return error.value === ""
         ? `--${error.option} has no value; ${expected(error.expected)}`

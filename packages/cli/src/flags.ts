@@ -73,6 +73,11 @@ export const temperature = (usual: number): Flag.Flag<number> =>
     usually(usual, "of sampling; 0 takes the likeliest token")
   )
 
+export const reward = Flag.String("reward").pipe(
+  Flag.withMetavar("NAME|FILE.ts"),
+  usually("prefixMatch", "a built-in reward, or the default export of a file")
+)
+
 export const template = maybe(
   Flag.Literals("template", ["boxed", "compact"]).pipe(
     Flag.withDescription(

@@ -1,3 +1,4 @@
+export { Certificate, CertificateError, certificatePath, readCertificate, writeCertificate } from "./Certificate.ts"
 export {
   type Bounds,
   type Claims,
