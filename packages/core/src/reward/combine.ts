@@ -45,22 +45,23 @@ export const gate = <Condition extends AnyReward, Inner extends AnyReward>(
   )
 
 /**
- * value = that of `reward` in groups where `condition` is above 0 for some rollout, else 0. While it is open whether there
- * is such a rollout, because one of them could not be scored, none of the group can be.
+ * value = that of `reward` in groups where `condition` is above 0 for some rollout, else `otherwise` for all of them. While
+ * it is open whether there is such a rollout, because one of them could not be scored, none of the group can be.
  */
 export const perGroup = <Condition extends AnyReward, Inner extends AnyReward>(
   condition: Condition,
-  reward: Inner
+  reward: Inner,
+  otherwise = 0
 ): Combined<Condition | Inner> =>
   combine<Condition | Inner>(
-    `any ${condition.name} ? ${reward.name}`,
+    `any ${condition.name} ? ${reward.name}${otherwise === 0 ? "" : ` : ${otherwise}`}`,
     [condition, reward],
-    derive.perGroup(condition.claims, reward.claims),
+    derive.perGroup(condition.claims, reward.claims, otherwise),
     ([conditions, inner]) => {
       const open = conditions.some((verdict) => verdict._tag === "Scored" && verdict.value > 0)
       const unknown = conditions.find((verdict) => verdict._tag === "Unscorable")
       if (!open && unknown !== undefined) return inner.map(() => unknown)
-      return inner.map((verdict, i) => join([conditions[i], verdict], ([, { value }]) => (open ? value : 0)))
+      return inner.map((verdict, i) => join([conditions[i], verdict], ([, { value }]) => (open ? value : otherwise)))
     }
   )
 

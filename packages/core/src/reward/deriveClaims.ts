@@ -30,24 +30,23 @@ export const weighted = (terms: ReadonlyArray<readonly [weight: number, claims: 
 
 /** Of the value of `inner` where `condition` is above 0, else 0. */
 export const gate = (condition: Claims, inner: Claims): Claims => ({
-  bounds: withZero(inner.bounds),
-  ...joint([condition, inner]),
+  ...gated(condition, inner, 0),
   prefix: prefix(
     [condition, inner].some((claims) => claims.prefix.includes("sound")),
     alwaysPays(condition) && alwaysPays(inner)
   ),
-  nothingFor: outcomes.filter((outcome) => [condition, inner].some(({ nothingFor }) => nothingFor.includes(outcome))),
-  noGain: gatedNoGain(condition, inner)
+  nothingFor: outcomes.filter((outcome) => [condition, inner].some(({ nothingFor }) => nothingFor.includes(outcome)))
 })
 
-/** Of the value of `inner` where `condition` is above 0 for some rollout of the group, else 0. */
-export const perGroup = (condition: Claims, inner: Claims): Claims => ({
-  bounds: withZero(inner.bounds),
-  ...joint([condition, inner]),
-  // Another rollout may have opened the group, so what the condition is sound for says nothing of this one.
-  prefix: prefix(inner.prefix.includes("sound"), alwaysPays(condition) && alwaysPays(inner)),
-  nothingFor: inner.nothingFor,
-  noGain: gatedNoGain(condition, inner)
+/** Of the value of `inner` where `condition` is above 0 for some rollout of the group, else `otherwise`. */
+export const perGroup = (condition: Claims, inner: Claims, otherwise: number): Claims => ({
+  ...gated(condition, inner, otherwise),
+  // Another rollout may have opened the group, so what the condition says of its own rollout does not count.
+  prefix: prefix(
+    otherwise <= 0 && inner.prefix.includes("sound"),
+    (otherwise > 0 || alwaysPays(condition)) && alwaysPays(inner)
+  ),
+  nothingFor: otherwise <= 0 ? inner.nothingFor : []
 })
 
 /** Of the value of `inner`, at least `low` and at most `high`. */
@@ -75,11 +74,20 @@ const prefix = (sound: boolean, complete: boolean): Claims["prefix"] => [
 /** Above 0 for every prefix on a boundary. */
 const alwaysPays = ({ prefix, bounds }: Claims): boolean => prefix.includes("complete") || bounds.low > 0
 
-/** Closing a gate raises a negative value to 0; where there is none, nothing is gained that neither part gains. */
-const gatedNoGain = (condition: Claims, inner: Claims): Claims["noGain"] =>
-  inner.bounds.low < 0 ? [] : noGains.filter((edit) => [condition, inner].every(({ noGain }) => noGain.includes(edit)))
-
-const withZero = ({ low, high }: Bounds): Bounds => ({ low: Math.min(0, low), high: Math.max(0, high) })
+/** What holds of `inner` behind a gate, whichever way the gate is opened. */
+const gated = (
+  condition: Claims,
+  inner: Claims,
+  otherwise: number
+): Pick<Claims, "bounds" | "deterministic" | "needsModel" | "noGain"> => ({
+  bounds: { low: Math.min(otherwise, inner.bounds.low), high: Math.max(otherwise, inner.bounds.high) },
+  ...joint([condition, inner]),
+  // An edit that closes the gate must not be a gain: that is so where nothing is worth less than a closed gate.
+  noGain:
+    inner.bounds.low < otherwise
+      ? []
+      : noGains.filter((edit) => [condition, inner].every(({ noGain }) => noGain.includes(edit)))
+})
 
 /** 0 times anything is 0, infinite ends included. */
 const scaled = (weight: number, { low, high }: Bounds): Bounds => {
