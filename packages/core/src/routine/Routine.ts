@@ -3,39 +3,47 @@ import { showType } from "../tensor/Shape.ts"
 import type { AdamW } from "./adamw.ts"
 import type { Muon } from "./muon.ts"
 
-type Buffers = ReadonlyArray<Buffer>
-
 /**
  * What an optimizer does to the tensors of a whole model, in place and in one call: a closed set. All buffers are f32;
- * lists stand side by side, element i of each of one type.
+ * lists stand side by side, element i of each of one type. (`B` is a buffer, or what stands for one on its way to a thread.)
  */
-export type Routine =
+export type Routine<B = Buffer> =
   /** totals += parts */
-  | { readonly _tag: "add"; readonly totals: Buffers; readonly parts: Buffers }
+  | { readonly _tag: "add"; readonly totals: ReadonlyArray<B>; readonly parts: ReadonlyArray<B> }
   /**
    * Scales the gradients so that their global norm is at most `maxNorm`, and finds [norm before]. Gradients that are not
    * finite are left as they are (clip.ts).
    */
-  | { readonly _tag: "clip"; readonly gradients: Buffers; readonly maxNorm: number }
+  | { readonly _tag: "clip"; readonly gradients: ReadonlyArray<B>; readonly maxNorm: number }
   /** One update, `step` counted from 1; what has fewer than two axes does not decay (adamw.ts). */
   | {
       readonly _tag: "adamw"
-      readonly weights: Buffers
-      readonly gradients: Buffers
-      readonly m: Buffers
-      readonly v: Buffers
+      readonly weights: ReadonlyArray<B>
+      readonly gradients: ReadonlyArray<B>
+      readonly m: ReadonlyArray<B>
+      readonly v: ReadonlyArray<B>
       readonly settings: AdamW
       readonly step: number
     }
   /** Muon's momentum moves, and each gradient becomes the direction that is to be made orthogonal (muon.ts). */
-  | { readonly _tag: "muonDirection"; readonly gradients: Buffers; readonly momentum: Buffers; readonly settings: Muon }
+  | {
+      readonly _tag: "muonDirection"
+      readonly gradients: ReadonlyArray<B>
+      readonly momentum: ReadonlyArray<B>
+      readonly settings: Muon
+    }
   /** Matrices move along directions that were made orthogonal (muon.ts). */
-  | { readonly _tag: "muonApply"; readonly weights: Buffers; readonly directions: Buffers; readonly settings: Muon }
+  | {
+      readonly _tag: "muonApply"
+      readonly weights: ReadonlyArray<B>
+      readonly directions: ReadonlyArray<B>
+      readonly settings: Muon
+    }
 
 /** The lists of a routine: those whose values it replaces, then those that it only reads. */
 export const buffersOf = (
   routine: Routine
-): { readonly changed: ReadonlyArray<Buffers>; readonly read: ReadonlyArray<Buffers> } => {
+): { readonly changed: ReadonlyArray<ReadonlyArray<Buffer>>; readonly read: ReadonlyArray<ReadonlyArray<Buffer>> } => {
   switch (routine._tag) {
     case "add":
       return { changed: [routine.totals], read: [routine.parts] }
@@ -47,6 +55,25 @@ export const buffersOf = (
       return { changed: [routine.gradients, routine.momentum], read: [] }
     case "muonApply":
       return { changed: [routine.weights], read: [routine.directions] }
+  }
+}
+
+/** The routine over what `f` makes of each buffer. */
+export const mapBuffers = <A, B>(routine: Routine<A>, f: (buffer: A) => B): Routine<B> => {
+  const each = (list: ReadonlyArray<A>): ReadonlyArray<B> => list.map(f)
+  switch (routine._tag) {
+    case "add":
+      return { ...routine, totals: each(routine.totals), parts: each(routine.parts) }
+    case "clip":
+      return { ...routine, gradients: each(routine.gradients) }
+    case "adamw": {
+      const { weights, gradients, m, v } = routine
+      return { ...routine, weights: each(weights), gradients: each(gradients), m: each(m), v: each(v) }
+    }
+    case "muonDirection":
+      return { ...routine, gradients: each(routine.gradients), momentum: each(routine.momentum) }
+    case "muonApply":
+      return { ...routine, weights: each(routine.weights), directions: each(routine.directions) }
   }
 }
 

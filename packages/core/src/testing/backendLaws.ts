@@ -17,6 +17,7 @@ import { backward, type Case, forward, graphOf } from "./backendLaws/Case.ts"
 import { cases } from "./backendLaws/cases.ts"
 import { smallPrograms } from "./backendLaws/programs.ts"
 import { routineLaws } from "./backendLaws/routines.ts"
+import { threadLaws } from "./backendLaws/threads.ts"
 import { floats } from "./backendLaws/values.ts"
 
 export { type BackendLaw, LawViolation } from "./backendLaws/BackendLaw.ts"
@@ -43,7 +44,8 @@ export const backendLaws = (settings: BackendLawSettings = {}): ReadonlyArray<Ba
   const { runs = 12, seed = 0, tolerance = 2e-6, primitives = allPrimitives } = settings
   const each = primitives.flatMap((op) => primitiveLaws(op, { runs, seed }, tolerance))
   if (settings.primitives !== undefined) return each
-  return [...each, ...programLaws({ runs, seed }, tolerance), ...bufferLaws, ...routineLaws({ runs, seed })]
+  const kept = [...bufferLaws, ...routineLaws({ runs, seed }), ...threadLaws]
+  return [...each, ...programLaws({ runs, seed }, tolerance), ...kept]
 }
 
 const allPrimitives = Object.keys(cases) as ReadonlyArray<Op> // CaseTable has exactly the primitives

@@ -1,0 +1,2 @@
+export { startThread } from "./startThread.ts"
+export type { BackendSource } from "./messages.ts"

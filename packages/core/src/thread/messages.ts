@@ -1,0 +1,69 @@
+/** What a backend's thread is asked, and what it answers. All of it is plain data; large values travel in pieces. */
+import type { ResourceLimits } from "node:worker_threads"
+import type { Routine } from "../routine/Routine.ts"
+import type { CompileOptions } from "../tensor/Backend.ts"
+import type { HostTensor, TensorType } from "../tensor/HostTensor.ts"
+import type { GraphData } from "./GraphData.ts"
+
+/** Where a thread finds its backend. */
+export interface BackendSource {
+  /** URL of a module that exports `makeBackend: (options) => Effect<Backend, BackendError, Scope>`. */
+  readonly module: string
+  /** Plain data. */
+  readonly options: unknown
+  /** Of the thread's own heap; tensors are outside it. */
+  readonly resourceLimits?: ResourceLimits
+}
+
+/** A buffer by the call that made it, and which of its outputs it was. */
+export interface BufferId {
+  readonly call: number
+  readonly output: number
+}
+
+/** A value that was sent ahead in pieces. */
+export interface Staged {
+  readonly staged: number
+}
+
+export type SentValue = HostTensor | BufferId | Staged
+
+/** A call has an `id`, and is answered under it. Calls are taken one after the other. */
+export type Call =
+  | { readonly _tag: "compile"; readonly graph: GraphData; readonly options: CompileOptions }
+  | { readonly _tag: "run"; readonly program: number; readonly inputs: ReadonlyArray<SentValue> }
+  | { readonly _tag: "upload"; readonly value: HostTensor | Staged }
+  | { readonly _tag: "write"; readonly buffer: BufferId; readonly value: HostTensor | Staged }
+  | { readonly _tag: "read"; readonly buffer: BufferId }
+  | { readonly _tag: "apply"; readonly routine: Routine<BufferId> }
+
+/** Part of a value that a later call refers to: elements from `at` on. */
+export interface Piece {
+  readonly _tag: "piece"
+  readonly staged: number
+  readonly type: TensorType
+  readonly at: number
+  readonly data: HostTensor["data"]
+}
+
+export type Request =
+  | { readonly _tag: "call"; readonly id: number; readonly call: Call }
+  | Piece
+  /** Whatever that call has made is not needed any more. */
+  | { readonly _tag: "close"; readonly call: number }
+  /** A value that was sent ahead will not be used. */
+  | { readonly _tag: "forget"; readonly staged: number }
+
+/** An output that came to the host, or a buffer that is known by its call. */
+export type SentOutput = HostTensor | "buffer"
+
+export type Answer =
+  | { readonly _tag: "ready"; readonly name: string }
+  | { readonly _tag: "unusable"; readonly reason: string }
+  | {
+      readonly _tag: "done"
+      readonly id: number
+      readonly outputs: ReadonlyArray<SentOutput>
+      readonly found: ReadonlyArray<number>
+    }
+  | { readonly _tag: "failed"; readonly id: number; readonly reason: string }

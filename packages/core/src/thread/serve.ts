@@ -1,0 +1,146 @@
+import type { Transferable } from "node:worker_threads"
+import * as Cause from "effect/Cause"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import * as Scope from "effect/Scope"
+import { mapBuffers } from "../routine/Routine.ts"
+import type { Backend, BackendError, Buffer, CompileError, ExecutionError, Program, Value } from "../tensor/Backend.ts"
+import type { HostTensor } from "../tensor/HostTensor.ts"
+import { HostTensor as Host, sizeOf } from "../tensor/HostTensor.ts"
+import { decode } from "./GraphData.ts"
+import type { Answer, BufferId, Call, Piece, Request, SentOutput, SentValue, Staged } from "./messages.ts"
+
+type Say = (answer: Answer, transfer: ReadonlyArray<Transferable>) => void
+
+/** What a call has come to: outputs and numbers for the answer; a program and buffers that stay until it is closed. */
+interface Done {
+  readonly outputs: ReadonlyArray<SentOutput>
+  readonly found: ReadonlyArray<number>
+  readonly program: Program | "none"
+  readonly buffers: ReadonlyArray<Buffer | "not its own">
+}
+const nothing: Done = { outputs: [], found: [], program: "none", buffers: [] }
+
+/**
+ * The thread's side: takes requests in their order, one at a time, and answers each call. It runs a backend for someone
+ * who knows programs and buffers by the calls that made them.
+ */
+export const serve = (backend: (typeof Backend)["Service"], say: Say): ((request: Request) => Promise<void>) => {
+  const kept = new Map<number, Done & { readonly scope: Scope.Closeable }>()
+  const staged = new Map<number, HostTensor>()
+
+  const bufferOf = ({ call, output }: BufferId): Buffer => {
+    const buffer = kept.get(call)?.buffers[output]
+    if (buffer === undefined || buffer === "not its own") throw new Error("this is a buffer whose scope has closed")
+    return buffer
+  }
+  const programOf = (call: number): Program => {
+    const program = kept.get(call)?.program
+    if (program === undefined || program === "none") throw new Error("the scope of the program has closed")
+    return program
+  }
+  const hostOf = (value: HostTensor | Staged): HostTensor => {
+    if (!("staged" in value)) return value
+    const whole = staged.get(value.staged)
+    if (whole === undefined) throw new Error("a value was to be sent ahead, and was not")
+    staged.delete(value.staged)
+    return whole
+  }
+  const valueOf = (value: SentValue): Value => ("call" in value ? bufferOf(value) : hostOf(value))
+
+  const perform = Effect.fnUntraced(function* (
+    call: Call
+  ): Effect.fn.Return<Done, CompileError | ExecutionError | BackendError, Scope.Scope> {
+    switch (call._tag) {
+      case "compile":
+        return { ...nothing, program: yield* backend.compile(decode(call.graph), call.options) }
+      case "run": {
+        const inputs = call.inputs.map(valueOf)
+        const outputs = yield* programOf(call.program).run(inputs)
+        return {
+          ...nothing,
+          outputs: outputs.map((value) => ("_tag" in value ? "buffer" : value)),
+          // One that was donated is another call's, and stays that.
+          buffers: outputs.map((value) => ("_tag" in value && !inputs.includes(value) ? value : "not its own"))
+        }
+      }
+      case "upload": {
+        const value = hostOf(call.value)
+        const buffer = yield* backend.upload(value)
+        free(value)
+        return { ...nothing, buffers: [buffer] }
+      }
+      case "write": {
+        const value = hostOf(call.value)
+        yield* backend.write(bufferOf(call.buffer), value)
+        free(value)
+        return nothing
+      }
+      case "read":
+        return { ...nothing, outputs: [yield* backend.read(bufferOf(call.buffer))] }
+      case "apply":
+        return { ...nothing, found: yield* backend.apply(mapBuffers(call.routine, bufferOf)) }
+    }
+  })
+
+  const answer = async (id: number, call: Call): Promise<void> => {
+    const scope = Scope.makeUnsafe()
+    const exit = await Effect.runPromiseExit(Scope.provide(perform(call), scope))
+    if (Exit.isFailure(exit)) {
+      await Effect.runPromise(Scope.close(scope, Exit.void))
+      say({ _tag: "failed", id, reason: reasonOf(exit.cause) }, [])
+      return
+    }
+    const { outputs, found, program, buffers } = exit.value
+    const nothingStays = program === "none" && buffers.every((buffer) => buffer === "not its own")
+    if (nothingStays) await Effect.runPromise(Scope.close(scope, Exit.void))
+    else kept.set(id, { ...exit.value, scope })
+    say(
+      { _tag: "done", id, outputs, found },
+      outputs.flatMap((output) => (output === "buffer" ? [] : memoryOf(output)))
+    )
+  }
+
+  const close = async (call: number): Promise<void> => {
+    const own = kept.get(call)
+    kept.delete(call)
+    if (own !== undefined) await Effect.runPromise(Scope.close(own.scope, Exit.void))
+  }
+
+  const gather = ({ staged: id, type, at, data }: Piece): void => {
+    const whole = staged.get(id) ?? Host.make(type.dtype, type.shape, Host.allocate(type.dtype, sizeOf(type.shape)))
+    staged.set(id, whole)
+    whole.data.set(data, at)
+    free({ data })
+  }
+
+  const take = (request: Request): void | Promise<void> => {
+    switch (request._tag) {
+      case "call":
+        return answer(request.id, request.call)
+      case "close":
+        return close(request.call)
+      case "piece":
+        return gather(request)
+      case "forget":
+        staged.delete(request.staged)
+    }
+  }
+  let last = Promise.resolve()
+  return (request) => (last = last.then(() => take(request)))
+}
+
+/** Memory that is not needed goes back at once, not when the collector comes round to it. */
+const free = ({ data }: { readonly data: HostTensor["data"] }): void => {
+  if (data.buffer instanceof ArrayBuffer) data.buffer.transfer(0)
+}
+
+/** The memory that moves with a value, where the value has it to itself. */
+const memoryOf = ({ data }: HostTensor): ReadonlyArray<Transferable> =>
+  data.buffer instanceof ArrayBuffer && data.byteLength === data.buffer.byteLength ? [data.buffer] : []
+
+const reasonOf = (cause: Cause.Cause<{ readonly reason: string }>): string => {
+  const [first] = cause.reasons
+  if (first !== undefined && Cause.isFailReason(first)) return first.error.reason
+  return Cause.pretty(cause).split("\n")[0]
+}
