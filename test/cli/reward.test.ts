@@ -180,3 +180,51 @@ describe("foretoken reward check", () => {
     await refuses(["reward", "check"], /the argument reward is missing/, 2)
   })
 })
+
+describe("foretoken train with a certified reward", () => {
+  const train = (run: string, reward: string, ...more: ReadonlyArray<string>) => {
+    const small = ["--steps", "1", "--documents", "1", "--positions", "2", "--group", "2", "--max-tokens", "4"]
+    const run1 = [
+      "train",
+      "--model",
+      "preset:nano",
+      "--corpus",
+      "dials",
+      "--min-entropy",
+      "0",
+      "--run",
+      join(root, run)
+    ]
+    return [...run1, ...small, "--reward", reward, ...more]
+  }
+  const check = (reward: string) =>
+    json(["reward", "check", reward, "--cases", "5", "--positions", "32", "--mutations", "0"])
+
+  it("writes the certificate into the manifest and the checkpoint, and refuses a stale one", async () => {
+    const reward = file("mine.ts", plain)
+    const { certificate: path } = await check(reward)
+    const certificate = JSON.parse(readFileSync(path, "utf8"))
+    const { checkpoint } = await json(train("certified", reward))
+    const manifest = JSON.parse(readFileSync(join(root, "certified/manifest.json"), "utf8"))
+    expect(manifest.certificate).toEqual(certificate)
+    expect(manifest.config.verifier.reward).toBe("mine")
+    expect(JSON.parse(readFileSync(join(checkpoint, "state.json"), "utf8")).certificate).toEqual(certificate)
+
+    writeFileSync(reward, `${plain}// a change`)
+    await refuses(
+      train("stale", reward),
+      /mine\.certificate\.json: .*mine\.ts has changed since it was certified; `foretoken/
+    )
+    await refuses(
+      train("other", "prefixMatch", "--certificate", path),
+      /certifies the reward mine, and prefixMatch is in use/
+    )
+    await refuses(train("none", reward, "--certificate", reward), /mine\.ts: no certificate of a reward: /)
+    expect(["stale", "other", "none"].filter((run) => existsSync(join(root, run)))).toEqual([])
+  })
+
+  it("trains without a certificate where there is none", async () => {
+    await json(train("plain", "prefixMatch"))
+    expect(JSON.parse(readFileSync(join(root, "plain/manifest.json"), "utf8")).certificate).toBeUndefined()
+  })
+})

@@ -42,6 +42,8 @@ export interface Input extends BackendChoice {
   readonly high: number
   readonly advantage: "grpo" | "drGrpo" | "rloo"
   readonly dynamicFrom: number | undefined
+  readonly reward: string
+  readonly certificate: string | undefined
   readonly completionField: string
   readonly noise: number
 }

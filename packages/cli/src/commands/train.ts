@@ -56,6 +56,18 @@ const learning = {
   )
 }
 
+const judging = {
+  reward: flags.reward,
+  certificate: flags.maybe(
+    Flag.String("certificate").pipe(
+      Flag.withMetavar("PATH"),
+      Flag.withDescription(
+        "rpt: what `foretoken reward check` wrote of this reward (default: beside FILE.ts, where it is there)"
+      )
+    )
+  )
+}
+
 const traces = {
   completionField: Flag.String("completion-field").pipe(
     Flag.withMetavar("NAME"),
@@ -101,6 +113,7 @@ export const train = makeCommand({
     ...problems,
     ...sampling,
     ...learning,
+    ...judging,
     ...traces,
     ...flags.backend
   },

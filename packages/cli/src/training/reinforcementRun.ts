@@ -1,9 +1,10 @@
-import { Advantage, Corpus, Loss, Optimizer, Pipeline, ReplayBuffer, Reward, Sampler } from "@foretoken/core"
+import { Advantage, Corpus, Loss, Optimizer, Pipeline, ReplayBuffer, Sampler } from "@foretoken/core"
 import { DynamicSampling, Schedule, Verifier } from "@foretoken/core"
 import type { Backend } from "@foretoken/core"
 import * as Effect from "effect/Effect"
 import type { Input, Trained, Training } from "../actions/train.ts"
 import { InputError, UsageError } from "../failure.ts"
+import { findCertificate, openReward } from "../reward.ts"
 import { templateOf } from "./template.ts"
 
 /** Reinforcement pre-training on plain text. */
@@ -16,6 +17,8 @@ export const reinforcementRun = ({
 }: Training): Effect.Effect<Trained, Error, Backend> =>
   Effect.gen(function* () {
     const problems = yield* problemSettings(input)
+    const chosen = yield* openReward(input.reward)
+    const found = yield* findCertificate(chosen, input.certificate)
     const documentsPerStep = input.documents ?? 4
     const pipeline = Pipeline.make({
       policy,
@@ -26,7 +29,7 @@ export const reinforcementRun = ({
         temperature: input.temperature,
         maxTokens: input.maxTokens
       }),
-      verifier: Verifier.make(Reward.prefixMatch),
+      verifier: Verifier.make(chosen.reward, { certificate: found?.certificate }),
       buffer: ReplayBuffer.make({ capacity: Math.max(512, documentsPerStep * input.positions), maxPolicyAge: 0 }),
       optimizer: Optimizer.make({
         advantage: Advantage[input.advantage],
@@ -56,7 +59,7 @@ export const reinforcementRun = ({
       best: best.directory,
       metrics: result.metrics
     }
-  })
+  }).pipe(Effect.scoped)
 
 const problemSettings = Effect.fnUntraced(function* (input: Input) {
   const { minEntropy, quantile } = input

@@ -12,6 +12,7 @@ export const manifestOf = (
 ): Omit<Manifest, "format" | "id"> => {
   const { policy, problems, template, sampler, verifier, buffer, optimizer, batch, dynamicSampling } = pipeline
   const { advantage, ...learning } = optimizer.settings
+  const { certificate, ...judging } = verifier.settings
   return {
     startedAt: new Date().toISOString(),
     seed,
@@ -25,12 +26,13 @@ export const manifestOf = (
       problems: { ...problems.settings, entropy: describe(problems.settings.entropy) },
       template,
       sampler: sampler.settings,
-      verifier: verifier.settings,
+      verifier: judging,
       buffer: buffer.settings,
       optimizer: { ...learning, advantage: advantage.name },
       batch,
       dynamicSampling
     }),
+    ...(certificate === undefined ? {} : { certificate }),
     versions: { foretoken: "0.1.0", node: process.versions.node },
     machine: describeMachine()
   }

@@ -10,6 +10,7 @@ import type { ModelError, StoredModel } from "../model/ModelDirectory.ts"
 import { readSafetensors, writeSafetensors } from "../model/safetensors.ts"
 import { weightsHash } from "../model/weights.ts"
 import type { Weights, WeightsError } from "../model/weights.ts"
+import { Certificate } from "../reward/Certificate.ts"
 import { writeDirectoryAtomically, writeTextAtomically } from "../storage/atomic.ts"
 import { Disk, readWhole } from "../storage/Disk.ts"
 import type { StorageError } from "../storage/StorageError.ts"
@@ -29,6 +30,8 @@ const State = Schema.Struct({
   step: Schema.Int,
   weightsHash: Schema.String,
   validation: Validation,
+  /** Of the reward that the run learned from, where it has one. */
+  certificate: Schema.optionalKey(Certificate),
   /** Whatever else the algorithm has to know to go on. */
   progress: Schema.Json
 })
@@ -70,7 +73,9 @@ export const saveCheckpoint = (
       Effect.gen(function* () {
         yield* writeModelFiles(temporary, model)
         yield* writeSafetensors(join(temporary, "optimizer.safetensors"), optimizer)
-        const state = Schema.encodeSync(State)({ step, weightsHash, validation, progress })
+        const { certificate } = run.manifest
+        const certified = certificate === undefined ? {} : { certificate }
+        const state = Schema.encodeSync(State)({ step, weightsHash, validation, ...certified, progress })
         yield* writeTextAtomically(join(temporary, "state.json"), `${JSON.stringify(state, undefined, 2)}\n`)
       }).pipe(
         (write) => withChecksums(temporary, write),

@@ -1,5 +1,6 @@
 import { arch, availableParallelism, cpus, platform, release, totalmem } from "node:os"
 import { Schema } from "effect"
+import { Certificate } from "../reward/Certificate.ts"
 
 /** The computer a run was made on. */
 export const Machine = Schema.Struct({
@@ -22,6 +23,8 @@ export const Manifest = Schema.Struct({
   backend: Schema.String,
   /** Every setting of the experiment, defaults filled in. */
   config: Schema.Json,
+  /** Of the reward, where it has one. */
+  certificate: Schema.optionalKey(Certificate),
   /** By package: foretoken, node, effect, onnxruntime-node, ... */
   versions: Schema.Record(Schema.String, Schema.String),
   machine: Machine
