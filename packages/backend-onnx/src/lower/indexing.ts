@@ -1,3 +1,4 @@
+import type { Shape } from "@foretoken/core"
 import { sizeOf } from "@foretoken/core"
 import { attribute, dataType } from "../onnxProto.ts"
 import { isEmpty } from "./Emitter.ts"
@@ -29,15 +30,27 @@ export const indexing: { readonly [O in "gather" | "scatterAdd" | "pick" | "upda
     return emit.reshape(emit.node("GatherElements", [x, column], { attributes: [attribute.int("axis", -1)] }), shape)
   },
 
-  /** As [outer, extent, inner]: row [o, index] of each o is replaced. No two writes meet, so ScatterND may be used. */
+  /**
+   * The slices behind `axis` are written where they belong, in the shape that x has: what a loop carries is copied by a
+   * reshape. No two writes meet, so ScatterND may be used.
+   */
   updateAt: (emit, [x, row, index], { params: { axis }, types }) => {
     const { shape } = types[0]
-    const outer = sizeOf(shape.slice(0, axis))
-    const inner = sizeOf(shape.slice(axis + 1))
+    const before = shape.slice(0, axis)
     const wide = emit.node("Cast", [index], { attributes: [attribute.int("to", dataType.i64)] })
-    const places = Array.from({ length: outer }, (_, o) => [o, 0]).flat()
-    const at = emit.node("Add", [emit.int64Tensor([outer, 2], places), emit.node("Mul", [wide, emit.int64s([0, 1])])])
-    const flat = emit.reshape(x, [outer, shape[axis], inner])
-    return emit.reshape(emit.node("ScatterND", [flat, at, emit.reshape(row, [outer, inner])]), shape)
+    const places = coordinates(before).map((place) => [...place, 0])
+    const along = Array.from({ length: axis + 1 }, (_, i) => (i === axis ? 1 : 0))
+    const at = emit.node("Add", [
+      emit.int64Tensor([places.length, axis + 1], places.flat()),
+      emit.node("Mul", [wide, emit.int64s(along)])
+    ])
+    return emit.node("ScatterND", [x, at, emit.reshape(row, [places.length, ...shape.slice(axis + 1)])])
   }
 }
+
+/** All indices into a shape, the last axis fastest. */
+const coordinates = (shape: Shape): ReadonlyArray<ReadonlyArray<number>> =>
+  shape.reduce<ReadonlyArray<ReadonlyArray<number>>>(
+    (all, extent) => all.flatMap((place) => Array.from({ length: extent }, (_, i) => [...place, i])),
+    [[]]
+  )
