@@ -239,8 +239,9 @@ const draw = (
   }
   const scaled = sampling.temperature === 1 ? logits : logits.div(sampling.temperature)
   const probabilities = scaled.softmax()
-  const token = inverseCdf(probabilities, uniforms)
-  return { token, logprob: probabilities.pick(token).log() }
+  const { index, total } = inverseCdf(probabilities, uniforms)
+  // A softmax adds a whole vocabulary up in one go and may be off by 1e-5; the sum of sums says by how much.
+  return { token: index, logprob: probabilities.pick(index).div(total).log() }
 }
 
 const isOneOf = (token: Tensor, ids: ReadonlyArray<number>): Tensor =>

@@ -104,14 +104,14 @@ export const decompose: { readonly [C in Composite]: Decompose<C> } = {
   selectedLogProb: ({ chunk }, [hidden, vocabulary, ids]) => {
     const parts = vocabularyChunks(vocabulary, chunk).map(({ rows, first }) => {
       const logits = hidden.matmul(rows, { transposeB: true })
-      return { logSumExp: logSumExp(logits), chosen: chosen(logits, ids, first) }
+      const top = logits.max(-1, true).stopGradient()
+      return { top, sum: logits.sub(top).exp().sum(-1, true), chosen: chosen(logits, ids, first) }
     })
-    const each = parts.map((part) => part.logSumExp)
-    const total = each.length === 1 ? each[0] : logSumExp(concat(each, 1))
-    return parts
-      .map((part) => part.chosen)
-      .reduce((sum, part) => sum.add(part))
-      .sub(total.reshape([-1]))
+    const top = parts.map((part) => part.top).reduce((largest, part) => largest.maximum(part))
+    const total = parts.map((part) => part.sum.mul(part.top.sub(top).exp())).reduce((sum, part) => sum.add(part))
+    // The largest logit comes off first: what is left is small, and is rounded as such.
+    const selected = parts.map((part) => part.chosen).reduce((sum, part) => sum.add(part))
+    return selected.sub(top.reshape([-1])).sub(total.reshape([-1]).log())
   },
   attention: ({ scale }, inputs) => {
     const weights = attentionWeights(inputs, scale)

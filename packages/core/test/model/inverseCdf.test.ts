@@ -16,7 +16,7 @@ const drawn = (weights: ReadonlyArray<number>, uniforms: ReadonlyArray<number>) 
     const type = { dtype: "f32", shape: [rows.length, weights.length] } as const
     const program = yield* compile(
       "draw",
-      ({ p, u }: { p: Tensor; u: Tensor }) => inverseCdf(p, u),
+      ({ p, u }: { p: Tensor; u: Tensor }) => inverseCdf(p, u).index,
       { p: type, u: { dtype: "f32", shape: [rows.length] } as const },
       "host"
     )
