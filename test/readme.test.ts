@@ -104,23 +104,23 @@ test("the reward that the README tests is the one of examples/01, which is run",
   expect(lines.filter((line) => !textOf("examples/01-property-test-a-reward.ts").includes(line))).toEqual([])
 })
 
-test("the failure that the README shows is what fast-check prints", async () => {
+test("the failure that the README shows is what the law prints", async () => {
   const shown = blocks.find(({ page, code }) => page === "README.md" && code.startsWith("✖"))
   const [title, ...lines] = (shown?.code ?? "").trimEnd().split("\n")
-  const overlap = Reward.pure("overlap", ({ prediction }, { continuation }) => {
+  const score: Reward.PureScore = ({ prediction }, { continuation }) => {
     const bytes = prediction.outcome === "answered" ? prediction.bytes : new Uint8Array()
     return bytes.filter((byte, i) => byte === continuation.bytes[i]).length / bytes.length
-  })
+  }
+  const overlap = Reward.pure("overlap", score, Reward.verifier)
   const law = laws.reward(overlap, { seed: 7 }).find(({ name }) => title === `✖ ${name}`)
   const report: string = await (law?.check() ?? Promise.resolve()).then(
     () => "holds",
     (error) => error.message
   )
-  expect(lines).toHaveLength(3)
-  const escaped = (text: string) => text.replace(/[.*+?^${}()|[\]\\]/g, "\\$&")
-  for (const line of lines) {
-    expect(report).toMatch(new RegExp(`^${line.trim().split("…").map(escaped).join(".*")}$`, "m"))
-  }
+  const unindented = (text: string) => text.split("\n").map((line) => line.trim())
+  const withoutPath = unindented(report).map((line) => line.replace(/path: ".*"/, 'path: "…"'))
+  expect(lines.length).toBeGreaterThan(10)
+  expect(withoutPath.join("\n")).toBe(unindented(lines.join("\n")).join("\n"))
 })
 
 describe("a command that README or CONTRIBUTING name", () => {

@@ -19,14 +19,10 @@ export const continuationOf = (table: TokenTable, document: TokenizedDocument, a
 }
 
 /** A problem at any anchor with at least one token before it and one after. */
-export const problem: fc.Arbitrary<ProblemCase> = document.chain(({ table, document }) =>
-  fc.integer({ min: 1, max: document.tokens.length - 1 }).map((anchor) => ({
-    table,
-    problem: {
-      id: `${document.id}@${anchor}`,
-      document,
-      anchor,
-      continuation: continuationOf(table, document, anchor)
-    }
-  }))
-)
+export const problem: fc.Arbitrary<ProblemCase> = fc
+  .record({ documentCase: document, at: fc.nat(22) })
+  .map(({ documentCase: { table, document }, at }) => {
+    const anchor = 1 + (at % (document.tokens.length - 1))
+    const continuation = continuationOf(table, document, anchor)
+    return { table, problem: { id: `${document.id}@${anchor}`, document, anchor, continuation } }
+  })
