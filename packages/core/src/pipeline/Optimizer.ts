@@ -120,7 +120,7 @@ export const microBatches = (
     const branches = size * 2 ** Math.ceil(Math.log2(most))
     const longest = frame.head.length + Math.max(...own.map(({ problem }) => problem.anchor))
     const padding = { documents: documentsPerMicroBatch, branches, trunkLength: bucket(longest, trunkMultiple) }
-    return policyMicroBatch(loss, own[0].rollouts[0].rollout.temperature, pack(frame, own, padding), counts)
+    return policyMicroBatch(loss, pack(frame, own, padding), counts)
   })
 }
 
@@ -129,11 +129,10 @@ const tokensOf = (groups: ReadonlyArray<AdvantagedGroup>): number =>
 
 const policyMicroBatch = (
   loss: Loss,
-  temperature: number,
   batch: Batch,
   { tokenCount, tokensRead }: { readonly tokenCount: number; readonly tokensRead: number }
 ): MicroBatch => {
-  const { trunk, branches } = batch
+  const { trunk, branches, temperature } = batch
   const { documents, branches: count, length, tailLength } = branches
   const perToken = [documents, count, length]
   return {

@@ -10,7 +10,8 @@
  */
 import type { TokenizedDocument } from "../data/NextToken.ts"
 import type { AdvantagedGroup } from "./Group.ts"
-import { type BehaviourLogprobs, behaviourLogprobs } from "./Rollout.ts"
+import { type BehaviourLogprobs, behaviourLogprobs, type Mask, maskOf } from "./Logprobs.ts"
+import type { PolicyVersion } from "./Rollout.ts"
 
 /** Tokens that every document of a batch shares: those of the template (and of the model's beginning of text). */
 export interface Frame {
@@ -43,7 +44,7 @@ export interface Branches {
   /** [D, B] tail + completion tokens before the padding. */
   readonly lengths: Int32Array
   /** [D, B, L] 1 on completion tokens, 0 on the tail and on padding. */
-  readonly mask: Float32Array
+  readonly mask: Mask<Float32Array>
 }
 
 /** A completion (possibly of no tokens yet) that hangs on its document at `anchor`, an index into the document. */
@@ -58,6 +59,10 @@ export interface Batch {
   readonly branches: Branches
   /** [D, B, L] nats, 0 off the completions. */
   readonly behaviourLogprobs: BehaviourLogprobs
+  /** The temperature that all of them were sampled with: current log-probabilities have to be taken at the same. */
+  readonly temperature: number
+  /** Which policies they are of, each once, in the order of the batch. */
+  readonly policyVersions: ReadonlyArray<PolicyVersion>
   /** [D, B], 0 on rows without a branch. */
   readonly advantages: Float32Array
   /** Completion tokens in the batch: the N of a token mean. */
@@ -116,7 +121,6 @@ export const packBranches = (
   const tokens = new Int32Array(D * B * L)
   const anchors = new Int32Array(D * B)
   const lengths = new Int32Array(D * B)
-  const mask = new Float32Array(D * B * L)
   rows.forEach((row, d) =>
     row.forEach(({ anchor, completion }, b) => {
       const start = (d * B + b) * L
@@ -124,9 +128,9 @@ export const packBranches = (
       tokens.set(completion, start + tail.length)
       anchors[d * B + b] = head.length + anchor
       lengths[d * B + b] = tail.length + completion.length
-      mask.fill(1, start + tail.length, start + tail.length + completion.length)
     })
   )
+  const mask = maskOf(lengths, L, tail.length)
   return { documents: D, branches: B, length: L, tailLength: tail.length, tokens, anchors, lengths, mask }
 }
 
@@ -151,6 +155,11 @@ export const pack = (frame: Frame, groups: ReadonlyArray<AdvantagedGroup>, paddi
     ),
     padding
   )
+  const all = rollouts.flat().map(({ rollout }) => rollout)
+  const temperatures = [...new Set(all.map(({ temperature }) => temperature))]
+  if (temperatures.length > 1) {
+    throw new RangeError(`rollouts of temperatures ${temperatures.join(" and ")} cannot share a batch`)
+  }
   const { branches: B, length: L, tailLength } = branches
   const logprobs = new Float32Array(branches.tokens.length)
   const advantages = new Float32Array(branches.anchors.length)
@@ -168,5 +177,13 @@ export const pack = (frame: Frame, groups: ReadonlyArray<AdvantagedGroup>, paddi
       tokenCount += length
     })
   )
-  return { trunk, branches, behaviourLogprobs: behaviourLogprobs(logprobs), advantages, tokenCount }
+  return {
+    trunk,
+    branches,
+    behaviourLogprobs: behaviourLogprobs(logprobs),
+    temperature: temperatures[0] ?? 1,
+    policyVersions: [...new Set(all.map(({ policyVersion }) => policyVersion))],
+    advantages,
+    tokenCount
+  }
 }

@@ -1,22 +1,14 @@
 import { Schema } from "effect"
-import type { Brand } from "effect"
 import type { Problem } from "../data/NextToken.ts"
 import type { Prediction } from "../prompt/Prediction.ts"
 import type { Scored, Verdict } from "../reward/Verdict.ts"
+import type { BehaviourLogprobs } from "./Logprobs.ts"
+
+export { type BehaviourLogprobs, behaviourLogprobs } from "./Logprobs.ts"
 
 /** Which weights: the content hash (SHA-256, hex) over the sorted tensors of a policy. */
 export const PolicyVersion = Schema.String.check(Schema.isPattern(/^[0-9a-f]{64}$/)).pipe(Schema.brand("PolicyVersion"))
 export type PolicyVersion = typeof PolicyVersion.Type
-
-/**
- * Log-probabilities (nats) of the sampled tokens under the policy that sampled them, at its sampling temperature.
- * Branded so that a loss cannot be handed current or temperature-free ones in their place.
- */
-export type BehaviourLogprobs = Float32Array & Brand.Brand<"BehaviourLogprobs">
-
-/** Declares that `values` are what the sampler drew from; only samplers and `Batch` have reason to call it. */
-// The brand exists in types only, so there is nothing to construct at run time.
-export const behaviourLogprobs = (values: Float32Array): BehaviourLogprobs => values as BehaviourLogprobs
 
 /** The tokens a policy wrote after the tail. `stop`: a stop token ended it (and is its last token); `length`: cut off. */
 export interface Completion {

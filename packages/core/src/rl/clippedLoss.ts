@@ -3,17 +3,18 @@
  * tokens at hand; the mean is over `tokenCount`, the tokens of the whole batch, so micro-batches add up exactly.
  */
 import type { Tensor } from "../tensor/Tensor.ts"
+import type { Behaviour, Current, Mask } from "./Logprobs.ts"
 import type { Loss } from "./loss.ts"
 
 export interface PolicyTokens {
   /** f32 [D,B,N]: current policy, at the sampling temperature */
-  readonly logprobs: Tensor
+  readonly logprobs: Current<Tensor>
   /** f32 [D,B,N]: the policy that sampled, at the same temperature */
-  readonly behaviourLogprobs: Tensor
+  readonly behaviourLogprobs: Behaviour<Tensor>
   /** f32 [D,B] */
   readonly advantages: Tensor
-  /** f32 [D,B,N]: 1 on completion tokens, from lengths */
-  readonly mask: Tensor
+  /** f32 [D,B,N]: 1 on completion tokens */
+  readonly mask: Mask<Tensor>
   /** f32 []: completion tokens of the whole batch */
   readonly tokenCount: Tensor
 }

@@ -7,12 +7,16 @@
  * k1, k2, k3 estimate KL(q || p); k1 and k3 without bias, k3 is never negative. Source: J. Schulman, "Approximating KL
  * divergence" (2020).
  */
-export const ratio = (logprob: number, behaviourLogprob: number): number => Math.exp(logprob - behaviourLogprob)
+import type { Behaviour, Current } from "./Logprobs.ts"
 
-export const k1 = (logprob: number, behaviourLogprob: number): number => behaviourLogprob - logprob
+export const ratio = (logprob: Current<number>, behaviourLogprob: Behaviour<number>): number =>
+  Math.exp(logprob - behaviourLogprob)
 
-export const k2 = (logprob: number, behaviourLogprob: number): number => (logprob - behaviourLogprob) ** 2 / 2
+export const k1 = (logprob: Current<number>, behaviourLogprob: Behaviour<number>): number => behaviourLogprob - logprob
+
+export const k2 = (logprob: Current<number>, behaviourLogprob: Behaviour<number>): number =>
+  (logprob - behaviourLogprob) ** 2 / 2
 
 // expm1 keeps k3 >= 0 for tiny differences, where exp(d) - 1 - d is all rounding.
-export const k3 = (logprob: number, behaviourLogprob: number): number =>
+export const k3 = (logprob: Current<number>, behaviourLogprob: Behaviour<number>): number =>
   Math.expm1(logprob - behaviourLogprob) - (logprob - behaviourLogprob)

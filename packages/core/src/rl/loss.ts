@@ -13,6 +13,7 @@
  */
 import type { Batch } from "./Batch.ts"
 import { k3, ratio } from "./importance.ts"
+import { at, type Current } from "./Logprobs.ts"
 
 /** Which loss, as data. */
 export type Loss = Clipped
@@ -58,7 +59,7 @@ export interface LossResult {
 export const reference = (
   loss: Loss,
   batch: Batch,
-  logprobs: Float32Array | Float64Array,
+  logprobs: Current<Float32Array | Float64Array>,
   tokenCount: number = batch.tokenCount
 ): LossResult => {
   const { length, mask } = batch.branches
@@ -70,13 +71,14 @@ export const reference = (
   for (let i = 0; i < gradient.length; i++) {
     if (mask[i] === 0) continue
     const advantage = batch.advantages[Math.floor(i / length)]
-    const r = ratio(logprobs[i], batch.behaviourLogprobs[i])
+    const [logprob, behaviour] = [at(logprobs, i), at(batch.behaviourLogprobs, i)]
+    const r = ratio(logprob, behaviour)
     const free = r * advantage
     const limited = Math.min(1 + loss.high, Math.max(1 - loss.low, r)) * advantage
     value -= Math.min(free, limited) / tokenCount
     if (free <= limited) gradient[i] = -free / tokenCount
     if (free > limited) cut++
-    kl += k3(logprobs[i], batch.behaviourLogprobs[i])
+    kl += k3(logprob, behaviour)
     ratios += r
   }
   const n = Math.max(1, tokenCount)

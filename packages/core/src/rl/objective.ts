@@ -8,6 +8,7 @@ import type { WeightsOf } from "../model/Transformer.ts"
 import { encode } from "../model/Transformer.ts"
 import type { Tensor } from "../tensor/Tensor.ts"
 import { clippedLoss } from "./clippedLoss.ts"
+import { behaviourLogprobs as asBehaviour, currentLogprobs, maskTensor } from "./Logprobs.ts"
 import type { Loss } from "./loss.ts"
 
 /** The tensors that an objective reads beside the weights, by name. */
@@ -59,9 +60,9 @@ export const policy =
     const encoded = encode(config, weights, trunk, [hung])
     const afterTail = (x: Tensor) => x.sliceAxis(2, given, branches.shape[2])
     const result = clippedLoss(loss, {
-      logprobs: branchLogprobs(config, weights, encoded, hung, given, temperature),
-      behaviourLogprobs: afterTail(behaviourLogprobs),
-      mask: afterTail(mask),
+      logprobs: currentLogprobs(branchLogprobs(config, weights, encoded, hung, given, temperature)),
+      behaviourLogprobs: asBehaviour(afterTail(behaviourLogprobs)),
+      mask: maskTensor(afterTail(mask)),
       advantages,
       tokenCount
     })

@@ -5,7 +5,7 @@ import { utf8 } from "../../src/prompt/bytes.ts"
 import { scored } from "../../src/reward/Verdict.ts"
 import * as Batch from "../../src/rl/Batch.ts"
 import type { AdvantagedGroup } from "../../src/rl/Group.ts"
-import { behaviourLogprobs } from "../../src/rl/Rollout.ts"
+import { behaviourLogprobs, PolicyVersion, type Rollout } from "../../src/rl/Rollout.ts"
 import { arbitraries } from "../../src/testing/index.ts"
 
 const frame: Batch.Frame = { head: Int32Array.of(90), tail: Int32Array.of(91, 92) }
@@ -52,6 +52,21 @@ describe("a batch", () => {
     expect(Array.from(batch.trunk.lengths)).toEqual([5, 2])
     expect(rowOf(batch.trunk.tokens, 0, 8)).toEqual([90, 1, 2, 3, 4, 0, 0, 0])
     expect(rowOf(batch.trunk.tokens, 1, 8)).toEqual([90, 6, 0, 0, 0, 0, 0, 0])
+  })
+
+  test("knows which policies sampled it, and at which temperature", () => {
+    expect([batch.temperature, batch.policyVersions]).toEqual([1, [arbitraries.policyVersion]])
+    const next = PolicyVersion.make("1".repeat(64))
+    const [first, ...rest] = early.rollouts
+    const with2 = (rollout: Partial<Rollout>): AdvantagedGroup => ({
+      ...early,
+      rollouts: [...rest, { ...first, rollout: { ...first.rollout, ...rollout } }]
+    })
+    const mixed = Batch.pack(frame, [with2({ policyVersion: next }), other])
+    expect(mixed.policyVersions).toEqual([arbitraries.policyVersion, next])
+    expect(() => Batch.pack(frame, [with2({ temperature: 0.8 })])).toThrow(
+      "rollouts of temperatures 1 and 0.8 cannot share a batch"
+    )
   })
 
   test("hangs every rollout on its document, with anchors counted from the start of the trunk", () => {

@@ -3,7 +3,7 @@ import { describe, expect, it } from "vitest"
 import { gradients } from "../../src/autodiff/grad.ts"
 import { clippedLoss } from "../../src/rl/clippedLoss.ts"
 import type { Batch } from "../../src/rl/Batch.ts"
-import { behaviourLogprobs } from "../../src/rl/Rollout.ts"
+import { behaviourLogprobs, currentLogprobs, maskTensor } from "../../src/rl/Logprobs.ts"
 import * as Loss from "../../src/rl/loss.ts"
 import type { Tensor } from "../../src/tensor/Tensor.ts"
 import { compute, float, gap } from "../model/numbers.ts"
@@ -66,7 +66,12 @@ type Arrays = ReturnType<typeof arrays>
 const traced = (loss: Loss.Loss, { shape, logprobs, behaviour, advantages, mask }: Arrays, tokenCount: number) => {
   const { given, gradient, sums } = compute(
     (inputs: { logprobs: Tensor; behaviourLogprobs: Tensor; advantages: Tensor; mask: Tensor; tokenCount: Tensor }) => {
-      const { loss: value, ...sums } = clippedLoss(loss, inputs)
+      const { loss: value, ...sums } = clippedLoss(loss, {
+        ...inputs,
+        logprobs: currentLogprobs(inputs.logprobs),
+        behaviourLogprobs: behaviourLogprobs(inputs.behaviourLogprobs),
+        mask: maskTensor(inputs.mask)
+      })
       return { given: value, gradient: gradients(value, [inputs.logprobs])[0], sums: { ...sums } }
     },
     {
@@ -97,9 +102,11 @@ const batchOf = ({ shape: [documents, branches], mask, behaviour, advantages, to
     tokens: new Int32Array(mask.length),
     anchors: new Int32Array(documents * branches),
     lengths: new Int32Array(documents * branches),
-    mask: Float32Array.from(mask)
+    mask: maskTensor(Float32Array.from(mask))
   },
   behaviourLogprobs: behaviourLogprobs(Float32Array.from(behaviour)),
+  temperature: 1,
+  policyVersions: [],
   advantages: Float32Array.from(advantages),
   tokenCount
 })
@@ -112,7 +119,7 @@ describe("the clipped loss as a tensor program", () => {
         const given = arrays(rows)
         const { tokenCount } = given
         const program = traced(loss, given, tokenCount)
-        const { value, gradient, metrics } = Loss.reference(loss, batchOf(given), given.logprobs)
+        const { value, gradient, metrics } = Loss.reference(loss, batchOf(given), currentLogprobs(given.logprobs))
         // The edges 1 - low and 1 + high are f32 constants in the program.
         expect(Math.abs(program.value - value)).toBeLessThan(1e-6)
         expect(gap(program.gradient, gradient)).toBeLessThan(1e-9)

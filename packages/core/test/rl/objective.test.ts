@@ -4,7 +4,7 @@ import { pack } from "../../src/rl/Batch.ts"
 import * as Loss from "../../src/rl/loss.ts"
 import type { Data, Objective } from "../../src/rl/objective.ts"
 import { nextToken, policy, supervised } from "../../src/rl/objective.ts"
-import { behaviourLogprobs } from "../../src/rl/Rollout.ts"
+import { behaviourLogprobs, currentLogprobs } from "../../src/rl/Logprobs.ts"
 import { trunkLogprobs } from "../../src/model/tokenLogprobs.ts"
 import type { WeightsOf } from "../../src/model/Transformer.ts"
 import { encode } from "../../src/model/Transformer.ts"
@@ -111,7 +111,7 @@ describe("objectives", () => {
       tokenCount: float([], [8]),
       tokensRead: float([], [4])
     })
-    const logprobs = new Float64Array(batch.branches.tokens.length)
+    const logprobs = currentLogprobs(new Float64Array(batch.branches.tokens.length))
     current.forEach((own, b) => logprobs.set(own, b * length + tailLength))
     // Of a batch of 8 tokens these 4 were looked at: the loss is a mean over all, the metrics over those.
     const { value } = Loss.reference(loss, batch, logprobs, 8)
