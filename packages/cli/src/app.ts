@@ -7,6 +7,7 @@ import * as Layer from "effect/Layer"
 import { CliConfig, CliOutput, Command, GlobalFlag } from "effect/cli"
 import { backends } from "./commands/backends.ts"
 import { evaluate } from "./commands/eval.ts"
+import { replay } from "./commands/replay.ts"
 import { reward } from "./commands/reward.ts"
 import { sample } from "./commands/sample.ts"
 import { score } from "./commands/score.ts"
@@ -18,7 +19,7 @@ import { version } from "./version.ts"
 
 const root = Command.make("foretoken").pipe(
   Command.withDescription("Reinforcement Pre-Training: a language model thinks about what comes next in a text."),
-  Command.withSubcommands([quickstart, train, evaluate, score, sample, reward, backends])
+  Command.withSubcommands([quickstart, train, evaluate, score, sample, reward, replay, backends])
 )
 
 /** Help goes to stdout where it was asked for; what is wrong with a call `failureOf` says, in one line. */
