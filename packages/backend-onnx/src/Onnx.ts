@@ -6,6 +6,7 @@ import * as Layer from "effect/Layer"
 import type * as Scope from "effect/Scope"
 import { compileProgram, inHostMemory } from "./compileProgram.ts"
 import type { Device } from "./Device.ts"
+import { makeDeviceBackend } from "./deviceBackend.ts"
 import { copyOf, keep, overwrite } from "./HostBuffer.ts"
 import { probe, probeDevice } from "./probe.ts"
 import { reasonOf, loadRuntime } from "./Runtime.ts"
@@ -18,8 +19,8 @@ export interface OnnxOptions {
 
 /**
  * The backend that runs graphs with onnxruntime. Fails with a BackendError that names what is missing when the device
- * does not run here. Buffers are host memory on every device: on cuda and webgpu inputs and outputs travel each run.
- * A run occupies its thread until it is done.
+ * does not run here. Buffers live in the device's memory where onnxruntime-node can leave them there (webgpu), else in the
+ * host's, from where they travel to every run (cuda). A run occupies its thread until it is done.
  */
 const layer = (options: OnnxOptions): Layer.Layer<Backend, BackendError> => Layer.effect(Backend, makeBackend(options))
 
@@ -38,10 +39,11 @@ export const makeBackend = ({
     }
     const runtime = yield* loadRuntime(device)
     if (device !== "cpu") {
-      const { status, detail, howToGetIt } = yield* probeDevice(device)
-      if (status === "missing") {
-        return yield* new BackendError({ backend: name, reason: `${detail}; needs ${howToGetIt}` })
+      const found = yield* probeDevice(device)
+      if (found.status === "missing") {
+        return yield* new BackendError({ backend: name, reason: `${found.detail}; needs ${found.howToGetIt}` })
       }
+      if (found.buffers === "device") return yield* makeDeviceBackend(runtime, { device, threads })
     }
     const attempt = <A>(f: () => A) =>
       Effect.try({ try: f, catch: (error) => new BackendError({ backend: name, reason: reasonOf(error) }) })

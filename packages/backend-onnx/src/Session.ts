@@ -13,7 +13,10 @@ export interface SessionSettings {
   readonly threads: number
 }
 
-const sessionOptions = ({ device, threads }: SessionSettings, graph: GraphProto): InferenceSession.SessionOptions => ({
+export const sessionOptions = (
+  { device, threads }: SessionSettings,
+  graph: GraphProto
+): InferenceSession.SessionOptions => ({
   executionProviders: [device === "webgpu" ? webgpuOptions(leftToCpu(graph)) : device],
   intraOpNumThreads: threads,
   graphOptimizationLevel: "all",

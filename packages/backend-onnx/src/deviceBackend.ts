@@ -74,6 +74,7 @@ export const makeDeviceBackend = Effect.fnUntraced(function* (
     }, Effect.uninterruptible),
     read: (buffer) => Effect.flatMap(opened(buffer, "what is read"), (contents) => fetched(buffer.type, contents)),
     apply: yield* routinesAsPrograms({ name, compile }),
+    // All threads of a process share onnxruntime's one queue to the device, and nothing keeps them from interleaving there.
     thread: () => Effect.succeed({ backend: service, isAlive: () => true })
   }
   return service

@@ -1,7 +1,7 @@
 import { describe, it } from "@effect/vitest"
 import { Onnx } from "@foretoken/backend-onnx"
 import { laws } from "@foretoken/core/testing"
-import { Effect } from "effect"
+import { working } from "./devices.ts"
 
 describe("laws of a backend, onnxruntime on the cpu", () => {
   it.layer(Onnx.layer({ device: "cpu", threads: 2 }))((it) => {
@@ -10,16 +10,12 @@ describe("laws of a backend, onnxruntime on the cpu", () => {
 })
 
 // Shaders are compiled for every program: a law takes a second on software Vulkan, so here stand the primitives that have
-// come out wrong on some device, and what puts many together. FORETOKEN_WEBGPU_LAWS=all runs every law.
+// come out wrong on some device, what puts many together, and what moves buffers. FORETOKEN_WEBGPU_LAWS=all runs every law.
 const everyLaw = process.env["FORETOKEN_WEBGPU_LAWS"] === "all"
-const chosen = /^(sin|cos|gather|scatterAdd|the gradient of (matmul|attention)|gradients of small programs)/
+const chosen =
+  /^(sin|cos|gather|scatterAdd|the gradient of (matmul|attention)|gradients of small programs|loop|routine|.*(buffer|donat|resident))/
 
-const probes = await Effect.runPromise(Onnx.probe)
-for (const { device, status, detail } of probes.filter(({ device }) => device !== "cpu")) {
-  if (status === "missing") {
-    console.warn(`not tested on ${device}: ${detail}`) // oxlint-disable-line no-console -- no skip without a reason
-    continue
-  }
+for (const { device } of working) {
   describe(`laws of a backend, onnxruntime on ${device}`, () => {
     it.layer(Onnx.layer({ device, threads: 2 }))((it) => {
       const some = laws.backend({ runs: everyLaw ? 8 : 2 }).filter(({ name }) => everyLaw || chosen.test(name))
