@@ -5,3 +5,4 @@ export { type Finding, type Law, law, LawBroken, type LawSettings } from "./Law.
 export * as laws from "./laws.ts"
 export { type LossValue, type TestedLoss, type Whole } from "./lossLaws/evaluate.ts"
 export { type RewardLawSettings } from "./rewardLaws.ts"
+export { type DiskCall, makeMemoryDisk, type MemoryDisk, type MemoryDiskOptions } from "./memoryDisk.ts"

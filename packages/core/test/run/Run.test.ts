@@ -1,6 +1,7 @@
-import { appendFileSync, existsSync, mkdirSync, readFileSync, readdirSync, writeFileSync } from "node:fs"
+import { createHash } from "node:crypto"
+import { appendFileSync, existsSync, mkdirSync, readFileSync, readdirSync, rmSync, writeFileSync } from "node:fs"
 import { join } from "node:path"
-import { Effect, Result } from "effect"
+import { Effect, Option, Result } from "effect"
 import * as fc from "fast-check"
 import { describe, expect, it } from "vitest"
 import type { HostF32 } from "../../src/tensor/HostTensor.ts"
@@ -10,12 +11,14 @@ import { initialWeights, weightsHash } from "../../src/model/weights.ts"
 import {
   bestCheckpoint,
   latestCheckpoint,
+  latestGood,
   listCheckpoints,
   loadCheckpoint,
   saveCheckpoint
 } from "../../src/run/Checkpoint.ts"
-import type { Checkpoint } from "../../src/run/Checkpoint.ts"
+import type { Checkpoint, CheckpointEntry } from "../../src/run/Checkpoint.ts"
 import { describeMachine } from "../../src/run/Manifest.ts"
+import { prune, surplus } from "../../src/run/Retention.ts"
 import { checkpointsDirectory, createRun, openRun } from "../../src/run/Run.ts"
 import type { Run } from "../../src/run/Run.ts"
 import { temporaryDirectory, withFullDisk } from "../temporary.ts"
@@ -162,14 +165,108 @@ describe("a checkpoint", () => {
     expect(await lineOf(saveCheckpoint(run, checkpoint(1)))).toMatch(/checkpoints\/1: already exists/)
   })
 
-  it("whose weights changed after it was saved is refused", async () => {
+  it("is verified on load: any changed byte of any file is found and named, and so is a file too many or too few", async () => {
+    const run = await newRun()
+    const { directory, files } = await save(run, checkpoint(1))
+    const names = readdirSync(directory).toSorted()
+    expect([...Object.keys(files), "SHA256SUMS"].toSorted()).toEqual(names)
+    const reason = () => lineOf(loadCheckpoint(directory))
+    let flips = 0
+    for (const name of names) {
+      const path = join(directory, name)
+      const bytes = readFileSync(path)
+      for (let at = 0; at < bytes.length; at += Math.max(1, Math.floor(bytes.length / 20)), flips++) {
+        writeFileSync(path, bytes.with(at, bytes[at] ^ (1 << (at & 7))))
+        expect(await reason()).toMatch(/^[^\n]*checkpoints\/1\/[^\n]+$/)
+      }
+      writeFileSync(path, bytes.subarray(0, -1))
+      expect(await reason()).toMatch(/^[^\n]*checkpoints\/1\/[^\n]+$/)
+      rmSync(path)
+      expect(await reason()).toBe(`${path}: no such file or directory`)
+      writeFileSync(path, bytes)
+    }
+    expect(flips).toBeGreaterThan(100)
+    writeFileSync(join(directory, "vocab.json"), "{}")
+    expect(await reason()).toBe(`${join(directory, "SHA256SUMS")}: does not list "vocab.json"`)
+    rmSync(join(directory, "vocab.json"))
+    await Effect.runPromise(loadCheckpoint(directory))
+  })
+
+  it("has checksums that sha256sum agrees with", async () => {
     const { directory } = await save(await newRun(), checkpoint(1))
-    const path = join(directory, "model.safetensors")
-    const bytes = readFileSync(path)
-    bytes[bytes.length - 1] ^= 1
-    writeFileSync(path, bytes)
-    expect(await lineOf(loadCheckpoint(directory))).toBe(
-      `${path}: is damaged: its hash is not the one that SHA256SUMS has`
+    const lines = readFileSync(join(directory, "SHA256SUMS"), "utf8").trimEnd().split("\n")
+    for (const line of lines) {
+      const [sum, name] = line.split("  ")
+      expect(
+        createHash("sha256")
+          .update(readFileSync(join(directory, name)))
+          .digest("hex")
+      ).toBe(sum)
+    }
+    expect(lines.length).toBe(readdirSync(directory).length - 1)
+  })
+
+  it("that is damaged gives way to the newest one before that is not, with a line for each", async () => {
+    const run = await newRun()
+    for (const step of [10, 20, 30, 40]) await save(run, checkpoint(step))
+    const good = (through?: number) => Effect.runPromise(latestGood(run, through))
+    expect(await good()).toMatchObject({ found: { value: { step: 40 } }, said: [] })
+    expect(await good(39)).toMatchObject({ found: { value: { step: 30 } }, said: [] })
+    const at = (step: number, name: string) => join(checkpointsDirectory(run), String(step), name)
+    appendFileSync(at(40, "model.safetensors"), "x")
+    writeFileSync(at(30, "state.json"), "{")
+    const { found, said } = await good()
+    expect(Option.getOrThrow(found)).toMatchObject({ step: 20, directory: join(checkpointsDirectory(run), "20") })
+    expect(said).toEqual([
+      `${at(40, "model.safetensors")}: is damaged: its hash is not the one that SHA256SUMS has; the checkpoint of step 40 is passed over for the one before`,
+      `${at(30, "state.json")}: is damaged: its hash is not the one that SHA256SUMS has; the checkpoint of step 30 is passed over for the one before`
+    ])
+    // Listing does not stop at what cannot be read.
+    expect((await Effect.runPromise(listCheckpoints(run))).map(({ step }) => step)).toEqual([10, 20, 40])
+    for (const step of [10, 20]) rmSync(at(step, "config.json"))
+    expect(await good()).toMatchObject({ found: { _tag: "None" }, said: { length: 4 } })
+  })
+})
+
+describe("what of the checkpoints is kept", () => {
+  const entries = fc
+    .uniqueArray(fc.record({ step: fc.nat(40), value: fc.option(fc.constantFrom(0, 0.5, 1)) }), {
+      selector: ({ step }) => step
+    })
+    .map((all) =>
+      all
+        .toSorted((a, b) => a.step - b.step)
+        .map(({ step, value }): CheckpointEntry => ({
+          step,
+          directory: String(step),
+          weightsHash: "",
+          validation: value === null ? { _tag: "unmeasured" } : { _tag: "measured", metric: "accuracy", value }
+        }))
     )
+
+  it("are the newest, the best and those of every so many steps; nothing else, and never none", () => {
+    fc.assert(
+      fc.property(entries, fc.integer({ min: 0, max: 4 }), fc.constantFrom(1, 3, 10, Infinity), (all, last, every) => {
+        const gone = new Set(surplus(all, { last, every }))
+        const kept = all.filter((entry) => !gone.has(entry))
+        expect(kept.slice(-Math.max(1, last))).toEqual(all.slice(-Math.max(1, last)))
+        const values = all.flatMap(({ validation }) => (validation._tag === "measured" ? [validation.value] : []))
+        const isBest = ({ validation }: CheckpointEntry) =>
+          validation._tag === "measured" && validation.value === Math.max(...values)
+        expect(all.filter(isBest).slice(0, 1)).toEqual(kept.filter(isBest).slice(0, 1))
+        for (const entry of gone) expect(entry.step % every === 0).toBe(false)
+        const spared = kept.slice(0, -Math.max(1, last)).filter((entry) => entry.step % every !== 0)
+        expect(spared.length).toBeLessThanOrEqual(1)
+        expect(spared.every(isBest)).toBe(true)
+      })
+    )
+  })
+
+  it("is what stands on the disk after pruning, also where one of them is damaged", async () => {
+    const run = await newRun()
+    for (const step of [1, 2, 3, 4]) await save(run, checkpoint(step))
+    writeFileSync(join(checkpointsDirectory(run), "2", "state.json"), "{")
+    await Effect.runPromise(prune(run, { last: 1, every: 3 }))
+    expect(readdirSync(checkpointsDirectory(run)).toSorted()).toEqual(["2", "3", "4"])
   })
 })

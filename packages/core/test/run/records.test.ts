@@ -66,6 +66,40 @@ describe("an append-only file of JSON lines", () => {
   })
 })
 
+describe("a run that goes back to a step", () => {
+  const rows = (steps: ReadonlyArray<number>) => steps.map((step) => ({ step, values: { loss: step / 8 } }))
+  const open = (path: string, through?: number) =>
+    Effect.runPromise(Effect.scoped(Effect.as(openMetrics(path, through), undefined)))
+
+  it("keeps the rows up to it, loses those after, and a torn line with them", async () => {
+    await fc.assert(
+      fc.asyncProperty(
+        fc.array(fc.integer({ min: 1, max: 9 })),
+        fc.nat(10),
+        fc.boolean(),
+        async (given, through, torn) => {
+          const path = fresh()
+          const steps = given.toSorted((a, b) => a - b)
+          const lines = rows(steps).map((row) => `${JSON.stringify(encodeMetrics(row))}\n`)
+          writeFileSync(path, lines.join("") + (torn ? '{"step":1,"lo' : ""))
+          await open(path, through)
+          expect(await Effect.runPromise(readMetrics(path))).toEqual(rows(steps.filter((step) => step <= through)))
+        }
+      )
+    )
+  })
+
+  it("cuts samples as it cuts metrics; a run that goes back to no step keeps all", async () => {
+    const path = fresh()
+    const line = (step: number) => `${JSON.stringify({ step, problem: "0/a@1", rollout: 0 })}\n`
+    writeFileSync(path, line(1) + line(1) + line(2))
+    await open(path)
+    expect(readFileSync(path, "utf8")).toBe(line(1) + line(1) + line(2))
+    await Effect.runPromise(Effect.scoped(Effect.as(openSamples(path, 1), undefined)))
+    expect(readFileSync(path, "utf8")).toBe(line(1) + line(1))
+  })
+})
+
 describe("metrics.jsonl", () => {
   const name = fc.string().filter((name) => name !== "step" && name !== "nonFinite")
   const row = fc.record({ step: fc.nat(), values: fc.dictionary(name, fc.double()) })

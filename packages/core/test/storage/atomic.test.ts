@@ -2,8 +2,11 @@ import { mkdirSync, readFileSync, readdirSync, writeFileSync } from "node:fs"
 import { join } from "node:path"
 import { Effect, Exit, Fiber, Result } from "effect"
 import { describe, expect, it } from "vitest"
-import { writeDirectoryAtomically, writeTextAtomically } from "../../src/storage/atomic.ts"
+import { sweep, writeDirectoryAtomically, writeTextAtomically } from "../../src/storage/atomic.ts"
+import { Disk } from "../../src/storage/Disk.ts"
 import { StorageError, reasonOf } from "../../src/storage/StorageError.ts"
+import { makeMemoryDisk } from "../../src/testing/memoryDisk.ts"
+import type { MemoryDisk } from "../../src/testing/memoryDisk.ts"
 import { temporaryDirectory, withFullDisk } from "../temporary.ts"
 
 const root = temporaryDirectory()
@@ -76,5 +79,55 @@ describe("a storage error", () => {
     expect(reasonOf(new Error("two\n  lines"))).toBe("two lines")
     expect(reasonOf("thrown text")).toBe("thrown text")
     expect(new StorageError({ path: "p", reason: "r" }).message).toBe("p: r")
+  })
+})
+
+describe("what a loss of power leaves", () => {
+  const bytes = (text: string) => new TextEncoder().encode(text)
+  /** Runs until the machine dies at its k-th call to the disk, for every k, and looks at the files after each. */
+  const everyDeath = async (
+    effect: Effect.Effect<void, StorageError>,
+    look: (files: ReadonlyMap<string, string>) => void
+  ) => {
+    for (let k = 0, alive = false; !alive; k++) {
+      let calls = 0
+      const memory: MemoryDisk = makeMemoryDisk({
+        before: () => Effect.sync(() => (calls++ === k ? memory.crash((unsynced) => unsynced >> 1) : undefined))
+      })
+      memory.put("/d/file", bytes("old"))
+      memory.put("/d/full/a", bytes("old"))
+      alive =
+        Exit.isSuccess(await Effect.runPromiseExit(Effect.provideService(effect, Disk, memory.boot()))) && calls <= k
+      if (alive) memory.crash(() => 0)
+      const text = (content: Uint8Array) => new TextDecoder().decode(content)
+      look(new Map([...memory.files()].map(([path, content]) => [path, text(content)])))
+    }
+  }
+
+  it("of a file that is written atomically is the old one or the new one, whole", async () => {
+    const seen = new Set<string | undefined>()
+    await everyDeath(writeTextAtomically("/d/file", "brand new"), (files) => seen.add(files.get("/d/file")))
+    expect(seen).toEqual(new Set(["old", "brand new"]))
+  })
+
+  it("of a directory that is written atomically is nothing under its name, or all of it", async () => {
+    const seen = new Set<string>()
+    const write = writeDirectoryAtomically("/d/new", (temporary) =>
+      Effect.andThen(writeTextAtomically(join(temporary, "a"), "1"), writeTextAtomically(join(temporary, "b"), "2"))
+    )
+    await everyDeath(write, (files) => {
+      seen.add([...files].flatMap(([path, text]) => (path.startsWith("/d/new/") ? [`${path}=${text}`] : [])).join())
+    })
+    expect(seen).toEqual(new Set(["", "/d/new/a=1,/d/new/b=2"]))
+  })
+
+  it("is swept up: half-written and half-removed things go, everything else stays", async () => {
+    const directory = fresh()
+    const id = "0f8fad5b-d9cb-469f-a165-70867728950e"
+    for (const name of [".file.partial-x", ".gitignore", "file", `.file.partial-${id}`, `.5.removed-${id}`]) {
+      writeFileSync(join(directory, name), "")
+    }
+    await Effect.runPromise(sweep(directory))
+    expect(readdirSync(directory).toSorted()).toEqual([".file.partial-x", ".gitignore", "file"])
   })
 })
