@@ -28,7 +28,10 @@ export const composite: { readonly [O in "softmax" | "logSoftmax" | "rmsNorm" | 
     const rows = sizeOf(shape) / (heads * width)
     const half = [...shape.slice(0, -1), width / 2]
     const spread = (table: string) =>
-      emit.reshape(shared || sizeOf(angles) === rows * (width / 2) ? table : emit.expand(table, half), [rows, width / 2])
+      emit.reshape(shared || sizeOf(angles) === rows * (width / 2) ? table : emit.expand(table, half), [
+        rows,
+        width / 2
+      ])
     const flat = emit.reshape(x, [1, rows, heads * width])
     const turned = emit.node("RotaryEmbedding", [flat, emit.int64s([0]), spread(cos), spread(sin)], {
       domain: "com.microsoft",

@@ -1,6 +1,7 @@
 import {
   againstKeys,
   attentionWeights,
+  chunkSum,
   keySets,
   mergeQueries,
   ofTrunk,
@@ -15,6 +16,12 @@ import { unbroadcast } from "./Rule.ts"
 
 /** Another width of chunks: products over them are none that the forward pass made, so they do not become one with those. */
 const otherwise = (chunk: number): number => Math.max(1, chunk - Math.ceil(chunk / 8))
+
+/** Probabilities [n,c] from what the forward pass has made of the logits of the chunk: written alike, the two become one. */
+const keptProbabilities = (logits: Tensor, logSumExp: Tensor): Tensor => {
+  const { top, softmax, sum } = chunkSum(logits)
+  return softmax.mul(sum.mul(top.sub(logSumExp).exp()))
+}
 
 /** Axes before the last one. */
 const leading = (x: Tensor): ReadonlyArray<number> => Array.from({ length: x.rank - 1 }, (_, axis) => axis)
@@ -79,9 +86,7 @@ export const compositeRules: { readonly [C in Composite]: Rule<C> } = {
     const logSumExp = hidden.mul(rightRows).sum(1).sub(y).expandDims(1)
     const parts = vocabularyChunks(vocabulary, remake ? otherwise(chunk) : chunk).map(({ rows }) => {
       const logits = hidden.matmul(rows, { transposeB: true })
-      const top = logits.max(-1, true).stopGradient()
-      // What the forward pass has made, if it is to be kept: written alike, the two become one.
-      const probabilities = remake ? logits.sub(logSumExp).exp() : logits.sub(top).exp().mul(top.sub(logSumExp).exp())
+      const probabilities = remake ? logits.sub(logSumExp).exp() : keptProbabilities(logits, logSumExp)
       return { rows: probabilities.matmul(pulled.neg(), { transposeA: true }), mean: probabilities.matmul(rows) }
     })
     const mean = parts.map((part) => part.mean).reduce((total, part) => total.add(part))

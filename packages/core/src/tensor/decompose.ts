@@ -24,6 +24,16 @@ export const vocabularyChunks = (vocabulary: Tensor, chunk: number): ReadonlyArr
   }))
 }
 
+/**
+ * Of the logits [n,c] of a chunk the largest, the softmax within the chunk, and Σ exp(logits - top): the largest of a
+ * softmax is 1 over that sum, so one kernel gives both.
+ */
+export const chunkSum = (logits: Tensor) => {
+  const top = logits.max(-1, true)
+  const softmax = logits.softmax()
+  return { top, softmax, sum: softmax.max(-1, true).reciprocal() }
+}
+
 /** [n]: of the logits of a chunk those at `ids`, 0 where an id lies outside of it */
 const chosen = (logits: Tensor, ids: Tensor, first: number): Tensor => {
   const size = logits.shape[1]
@@ -104,8 +114,7 @@ export const decompose: { readonly [C in Composite]: Decompose<C> } = {
   selectedLogProb: ({ chunk }, [hidden, vocabulary, ids]) => {
     const parts = vocabularyChunks(vocabulary, chunk).map(({ rows, first }) => {
       const logits = hidden.matmul(rows, { transposeB: true })
-      const top = logits.max(-1, true).stopGradient()
-      return { top, sum: logits.sub(top).exp().sum(-1, true), chosen: chosen(logits, ids, first) }
+      return { ...chunkSum(logits), chosen: chosen(logits, ids, first) }
     })
     const top = parts.map((part) => part.top).reduce((largest, part) => largest.maximum(part))
     const total = parts.map((part) => part.sum.mul(part.top.sub(top).exp())).reduce((sum, part) => sum.add(part))
