@@ -1,6 +1,7 @@
 import { describe, expect, test } from "vitest"
 import * as fc from "fast-check"
 import { continuation } from "../../src/data/NextToken.ts"
+import { bytesAt, tokenBytes } from "../../src/data/tokenBytes.ts"
 import { matchesPrefix } from "../../src/reward/index.ts"
 import { boxed, parse } from "../../src/prompt/Template.ts"
 import { utf8 } from "../../src/prompt/bytes.ts"
@@ -21,6 +22,19 @@ describe("arbitraries", () => {
     const tables = fc.sample(arbitraries.tokenTable, 100)
     expect(tables.filter((table) => table.slice(256).some((token) => !isText(token))).length).toBeGreaterThan(10)
   })
+
+  test.each(arbitraries.vocabularyKinds)(
+    "a %s vocabulary is spelled so that its table can be read from tokenizer.json",
+    (kind) => {
+      fc.assert(
+        fc.property(arbitraries.vocabulary(kind), ({ table, json }) => {
+          const read = tokenBytes(json)
+          expect(read.size).toBe(table.length)
+          expect(table.map((_, id) => Array.from(bytesAt(read, id)))).toEqual(table.map((token) => Array.from(token)))
+        })
+      )
+    }
+  )
 
   test("a document's tokens are in its table, and a problem's continuation is the rest of the document", () => {
     fc.assert(
@@ -58,6 +72,28 @@ describe("arbitraries", () => {
     expect(wins("near miss").share).toBeLessThan(0.1)
     expect(wins("answer in the thought").share).toBe(0)
     expect(wins("right").cases).toBeGreaterThan(200)
+  })
+
+  test("near misses miss in every way that rewards have been caught by", () => {
+    const right = utf8(" The e\u0301\n")
+    const truth = { bytes: utf8(" The e\u0301\n and more"), boundaries: [right.length, right.length + 9] }
+    const missed = new Set(
+      fc.sample(arbitraries.nearMiss, 3000).map((nearMiss) => Buffer.from(nearMiss(right, truth)).toString())
+    )
+    for (const near of [
+      " The e\u0301",
+      " The e\u0301\n ",
+      "The e\u0301",
+      " the e\u0301\n",
+      " THE E\u0301\n",
+      " The \u00e9\n",
+      " The e\u0301\\n",
+      " Th\u0435 \u0435\u0301\n".replaceAll(" ", "\u00a0"),
+      " The e\u0301\n The e\u0301\n"
+    ]) {
+      expect(missed).toContain(near)
+    }
+    expect(missed).not.toContain(" The e\u0301\n")
   })
 
   test("a group has one rollout per index, with one log-probability per token", () => {

@@ -24,7 +24,7 @@ function withLaws<Subject>(of: (subject: Subject, settings: LawSettings) => Read
     explains,
     /** The law that has to catch it, at most 2,000 cases. */
     catching: (seed: number) => of(wrong, { runs: 2000, seed }).find(({ name }) => name.endsWith(law))!,
-    lawsOfRight: of(right, { runs: 200 })
+    lawsOfRight: of(right, { runs: 100 })
   })
 }
 
@@ -39,6 +39,10 @@ describe.each(cases)("a bug: $bug", ({ explains, catching, lawsOfRight }) => {
       const report = await reportOf(catching(seed))
       for (const line of explains) expect(report).toMatch(line)
       expect(report).toContain(`{ seed: ${seed}, path: "`)
+      // Small: one rollout, or as many as it takes, and few tokens.
+      expect(report.match(/^ +rollout /gm)?.length ?? 0).toBeLessThanOrEqual(2)
+      for (const [tokens] of report.matchAll(/^ +tokens .*/gm))
+        expect(tokens.split(/ \| |, /).length).toBeLessThanOrEqual(3)
     }
   )
 

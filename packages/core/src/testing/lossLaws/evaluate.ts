@@ -1,5 +1,6 @@
 /** A loss evaluated on generated rollouts, with its gradient put back to the tokens that it belongs to. */
 import { type Batch, pack, type Padding } from "../../rl/Batch.ts"
+import { type Current, currentLogprobs } from "../../rl/Logprobs.ts"
 import { advantagedGroups, type LossCase } from "../arbitraries/batch.ts"
 
 /** A policy loss on plain arrays. */
@@ -12,7 +13,7 @@ export interface TestedLoss {
    * @param logprobs [D, B, L] nats under the current policy; anything, NaN too, off the completions
    * @param whole counts of the whole batch, which `batch` may be a part of: what the mean is over
    */
-  readonly of: (batch: Batch, logprobs: Float64Array, whole: Whole) => LossValue
+  readonly of: (batch: Batch, logprobs: Current<Float64Array>, whole: Whole) => LossValue
 }
 
 export interface Whole {
@@ -57,7 +58,8 @@ export const evaluate = (loss: TestedLoss, groups: LossCase, circumstances: Circ
 export const slopes = (loss: TestedLoss, groups: LossCase, circumstances: Circumstances = {}): PerToken => {
   const { batch, logprobs, whole, perToken } = arranged(groups, circumstances)
   const step = 1e-5
-  const valueAt = (at: number, change: number) => loss.of(batch, logprobs.with(at, logprobs[at] + change), whole).value
+  const valueAt = (at: number, change: number) =>
+    loss.of(batch, currentLogprobs(logprobs.with(at, logprobs[at] + change)), whole).value
   return perToken((at) => {
     const [before, here, after] = [valueAt(at, -step), valueAt(at, 0), valueAt(at, step)]
     const [left, right] = [(here - before) / step, (after - here) / step]
@@ -85,5 +87,5 @@ const arranged = (groups: LossCase, { garbage = -1, padding = {}, whole = counts
       })
     )
   )
-  return { batch, logprobs, whole, perToken }
+  return { batch, logprobs: currentLogprobs(logprobs), whole, perToken }
 }

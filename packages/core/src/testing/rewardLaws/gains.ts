@@ -4,6 +4,8 @@ import * as fc from "fast-check"
 import { concat, utf8 } from "../../prompt/bytes.ts"
 import { thought } from "../../prompt/Template.ts"
 import type { NoGain } from "../../reward/Claims.ts"
+import type { Verdict } from "../../reward/Verdict.ts"
+import type { ParsedGroup } from "../../rl/Group.ts"
 import type { ParsedRollout } from "../../rl/Rollout.ts"
 import { type GroupCase, groupCase, withBytes } from "../arbitraries/group.ts"
 import { towardsFirst } from "../arbitraries/vocabulary.ts"
@@ -56,47 +58,50 @@ const edits: Readonly<Record<NoGain, Edit>> = {
 }
 
 export const gainLaws = (subject: Subject): ReadonlyArray<Law> =>
-  subject.claims.noGain.map((name) => {
-    const edit = edits[name]
-    /** The edited rollout, unless the edit has made another answer of it: markers may have met. */
-    const edited = (editCase: EditCase): ParsedRollout | undefined => {
-      const before = editCase.group.rollouts[editCase.at]
-      const after = withBytes(subject.template, before, edit.apply(subject, editCase).bytes)
-      return JSON.stringify(before.prediction) === JSON.stringify(after.prediction) ? after : undefined
-    }
-    const verdicts = (editCase: EditCase, rollout: ParsedRollout) =>
-      Effect.gen(function* () {
-        const { group, at } = editCase
-        const before = yield* subject.verdicts(group)
-        const after = yield* subject.verdicts({ ...group, rollouts: group.rollouts.with(at, rollout) })
-        return [before[at], after[at]] as const
-      })
-    const show = async (editCase: EditCase) => {
-      const { table, group, at } = editCase
-      const [before, after] = [group.rollouts[at], edited(editCase) ?? group.rollouts[at]]
-      const [first, second] = await Effect.runPromise(verdicts(editCase, after))
-      return showRollouts(subject.template, { table, problem: group.problem }, [
-        { label: `rollout ${at}`, parsed: before, verdict: first },
-        { label: "edited", parsed: after, verdict: second }
-      ])
-    }
-    return law(
-      `${subject.name} ${edit.law}`,
-      editCase(subject),
-      (editCase) =>
-        Effect.gen(function* () {
-          const rollout = edited(editCase)
-          if (rollout === undefined) return undefined
-          const [before, after] = yield* verdicts(editCase, rollout)
-          if (before._tag !== "Scored" || after._tag !== "Scored" || after.value <= before.value) return undefined
-          const { text } = edit.apply(subject, editCase)
-          return `rollout ${editCase.at} earns ${before.value}, and ${after.value} with ${showBytes(text)} ${edit.done}`
-        }),
-      { ...subject.settings, show }
-    )
+  subject.claims.noGain.map((name) => gainLaw(subject, edits[name]))
+
+const gainLaw = (subject: Subject, edit: Edit): Law => {
+  const { template, settings } = subject
+  const examine = (editCase: EditCase) =>
+    Effect.gen(function* () {
+      const { before, after } = yield* judged(subject, edit, editCase)
+      if (!sameAnswer(before, after) || !(after.value > before.value)) return undefined
+      const { text } = edit.apply(subject, editCase)
+      return `rollout ${editCase.at} earns ${before.value}, and ${after.value} with ${showBytes(text)} ${edit.done}`
+    })
+  const show = async (editCase: EditCase) => {
+    const { table, group, at } = editCase
+    const { before, after } = await Effect.runPromise(judged(subject, edit, editCase))
+    return showRollouts(template, { table, problem: group.problem }, [
+      { ...before, label: `rollout ${at}` },
+      { ...after, label: "edited" }
+    ])
+  }
+  return law(`${subject.name} ${edit.law}`, editCases(subject), examine, { ...settings, show })
+}
+
+/** A rollout with its verdict, and with the edited one in its place in the group. Unscorable is worth NaN: never more. */
+const judged = (subject: Subject, edit: Edit, editCase: EditCase) =>
+  Effect.gen(function* () {
+    const { group, at } = editCase
+    const edited = withBytes(subject.template, group.rollouts[at], edit.apply(subject, editCase).bytes)
+    const ask = (group: ParsedGroup) =>
+      Effect.map(subject.verdicts(group), (verdicts) => ({
+        parsed: group.rollouts[at],
+        verdict: verdicts[at],
+        value: valueOf(verdicts[at])
+      }))
+    const before = yield* ask(group)
+    return { before, after: yield* ask({ ...group, rollouts: group.rollouts.with(at, edited) }) }
   })
 
-const editCase = ({ template }: Subject): fc.Arbitrary<EditCase> =>
+const valueOf = (verdict: Verdict): number => (verdict._tag === "Scored" ? verdict.value : NaN)
+
+/** An edit may make another answer of a completion, where markers meet: then nothing is claimed. */
+const sameAnswer = (before: { readonly parsed: ParsedRollout }, after: { readonly parsed: ParsedRollout }): boolean =>
+  JSON.stringify(before.parsed.prediction) === JSON.stringify(after.parsed.prediction)
+
+const editCases = ({ template }: Subject): fc.Arbitrary<EditCase> =>
   fc
     .record({ case: groupCase(template), at: fc.nat(7), choice: towardsFirst([0, 1, 2, 3, 4]) })
     .map(({ case: { table, group }, at, choice }) => ({ table, group, at: at % group.rollouts.length, choice }))
