@@ -35,3 +35,21 @@ export const branchLogprobs = (
   const scaled = temperature === 1 ? hidden : hidden.mul(1 / temperature)
   return selectedLogProb(scaled, projection(config, weights), ids).reshape([documents, branches, length - given])
 }
+
+/**
+ * Log-probability of some branch tokens under the policy at `temperature`: f32 [N]. `targets` i32 [N] counts tokens over
+ * [D,B,L]; no logits are made for any other. A token that begins a branch has no prediction: what is given for it is
+ * to be ignored.
+ */
+export const targetLogprobs = (
+  config: ModelConfig,
+  weights: WeightsOf<Tensor>,
+  encoded: Encoded,
+  { tokens }: Branches,
+  targets: Tensor,
+  temperature: number
+): Tensor => {
+  const hidden = encoded.branches[0].reshape([-1, config.hiddenSize]).gather(targets.sub(1).maximum(0))
+  const scaled = temperature === 1 ? hidden : hidden.mul(1 / temperature)
+  return selectedLogProb(scaled, projection(config, weights), tokens.reshape([-1]).gather(targets))
+}

@@ -9,7 +9,7 @@ import type { OptimizerSettings as LearnerSettings, Rule } from "../optim/settin
 import { adamwRule } from "../optim/settings.ts"
 import type { Advantage } from "../rl/advantage.ts"
 import { assign, grpo } from "../rl/advantage.ts"
-import type { Batch } from "../rl/Batch.ts"
+import type { Batch, Branches } from "../rl/Batch.ts"
 import { bucket, pack } from "../rl/Batch.ts"
 import type { AdvantagedGroup, Group as GroupType } from "../rl/Group.ts"
 import type { Loss } from "../rl/loss.ts"
@@ -103,7 +103,7 @@ const makeHandlers = Effect.fnUntraced(function* (
  * count in the mean of the loss.
  */
 export const microBatches = (
-  { frame }: Pick<RunContext, "frame">,
+  { frame, config }: Pick<RunContext, "frame" | "config">,
   { loss, documentsPerMicroBatch }: Pick<OptimizerSettings, "loss" | "documentsPerMicroBatch">,
   groups: ReadonlyArray<AdvantagedGroup>
 ): ReadonlyArray<MicroBatch> => {
@@ -120,7 +120,7 @@ export const microBatches = (
     const branches = size * 2 ** Math.ceil(Math.log2(most))
     const longest = frame.head.length + Math.max(...own.map(({ problem }) => problem.anchor))
     const padding = { documents: documentsPerMicroBatch, branches, trunkLength: bucket(longest, trunkMultiple) }
-    return policyMicroBatch(loss, pack(frame, own, padding), counts)
+    return policyMicroBatch(loss, pack(frame, own, padding), counts, config.vocabSize)
   })
 }
 
@@ -130,7 +130,8 @@ const tokensOf = (groups: ReadonlyArray<AdvantagedGroup>): number =>
 const policyMicroBatch = (
   loss: Loss,
   batch: Batch,
-  { tokenCount, tokensRead }: { readonly tokenCount: number; readonly tokensRead: number }
+  { tokenCount, tokensRead }: { readonly tokenCount: number; readonly tokensRead: number },
+  vocabSize: number
 ): MicroBatch => {
   const { trunk, branches, temperature } = batch
   const { documents, branches: count, length, tailLength } = branches
@@ -146,7 +147,23 @@ const policyMicroBatch = (
       behaviourLogprobs: HostTensor.f32(perToken, batch.behaviourLogprobs),
       advantages: HostTensor.f32([documents, count], batch.advantages),
       tokenCount: HostTensor.f32([], [tokenCount]),
-      tokensRead: HostTensor.f32([], [tokensRead])
+      tokensRead: HostTensor.f32([], [tokensRead]),
+      ...worthwhileTargets(branches, vocabSize)
     }
   }
+}
+
+/** Target tokens are filled up to a multiple of this, so that few shapes are compiled. */
+const targetMultiple = 128
+
+/** Logits that have to be spared before picking the targets out costs less than it saves. */
+const logitsWorthSparing = 2 ** 22
+
+/** Which tokens are targets, by their places over [D,B,L], where many are not. Place 0, of a tail, fills up. */
+const worthwhileTargets = ({ mask, tailLength, length }: Branches, vocabSize: number) => {
+  const places = Array.from(mask.keys()).filter((place) => mask[place] === 1)
+  const count = bucket(places.length, targetMultiple)
+  const all = (mask.length / length) * (length - tailLength)
+  if ((all - count) * vocabSize < logitsWorthSparing) return {}
+  return { targets: HostTensor.i32([count], [...places, ...new Int32Array(count - places.length)]) }
 }

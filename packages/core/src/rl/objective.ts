@@ -3,9 +3,10 @@
  * the micro-batch's share of the loss (a sum divided by a count of the whole batch) and sums for the metrics.
  */
 import type { ModelConfig } from "../model/ModelConfig.ts"
-import { branchLogprobs, trunkLogprobs } from "../model/tokenLogprobs.ts"
+import { branchLogprobs, targetLogprobs, trunkLogprobs } from "../model/tokenLogprobs.ts"
 import type { WeightsOf } from "../model/Transformer.ts"
 import { encode } from "../model/Transformer.ts"
+import type { Shape } from "../tensor/HostTensor.ts"
 import type { Tensor } from "../tensor/Tensor.ts"
 import { clippedLoss } from "./clippedLoss.ts"
 import { behaviourLogprobs as asBehaviour, currentLogprobs, maskTensor } from "./Logprobs.ts"
@@ -51,18 +52,29 @@ export const supervised: Objective = (config, weights, { trunk, trunkWeights, br
  * The policy loss on rollouts. Data: `trunk`, `branches`, `anchors`, and aligned to the branches `mask` and
  * `behaviourLogprobs` f32 [D,B,L], `advantages` f32 [D,B], `tokenCount` f32 [] (of the whole batch) and `tokensRead` f32 []
  * (of all micro-batches: without the groups that are left out because nothing is to be learned from them), of which the
- * metrics are means. The tail's `given` tokens are no targets.
+ * metrics are means. The tail's `given` tokens are no targets. With `targets` i32 [N], places over [D,B,L] that hold all
+ * tokens of the mask and are filled up with some that are not, only those go through the vocabulary.
  */
 export const policy =
   (loss: Loss, given: number, temperature: number): Objective =>
-  (config, weights, { trunk, branches, anchors, mask, behaviourLogprobs, advantages, tokenCount, tokensRead }) => {
+  (config, weights, data) => {
+    const { trunk, branches, anchors, tokenCount, tokensRead } = data
     const hung = { tokens: branches, anchors }
     const encoded = encode(config, weights, trunk, [hung])
-    const afterTail = (x: Tensor) => x.sliceAxis(2, given, branches.shape[2])
+    const { at, advantages, logprobs } =
+      "targets" in data
+        ? ofTargets(data.targets, data.advantages, branches.shape, () =>
+            targetLogprobs(config, weights, encoded, hung, data.targets, temperature)
+          )
+        : {
+            at: (x: Tensor) => x.sliceAxis(2, given, branches.shape[2]),
+            advantages: data.advantages,
+            logprobs: branchLogprobs(config, weights, encoded, hung, given, temperature)
+          }
     const result = clippedLoss(loss, {
-      logprobs: currentLogprobs(branchLogprobs(config, weights, encoded, hung, given, temperature)),
-      behaviourLogprobs: asBehaviour(afterTail(behaviourLogprobs)),
-      mask: maskTensor(afterTail(mask)),
+      logprobs: currentLogprobs(logprobs),
+      behaviourLogprobs: asBehaviour(at(data.behaviourLogprobs)),
+      mask: maskTensor(at(data.mask)),
       advantages,
       tokenCount
     })
@@ -76,5 +88,13 @@ export const policy =
       maxima: { "logprob_gap/max": result.logprobGap }
     }
   }
+
+/** The targets [N] as one row of branches of a single token each, [1,N,1]. */
+const ofTargets = (targets: Tensor, advantages: Tensor, shape: Shape, logprobs: () => Tensor) => {
+  const [count] = targets.shape
+  const at = (x: Tensor) => x.reshape([-1]).gather(targets).reshape([1, count, 1])
+  const spread = advantages.expandDims(2).broadcastTo(shape)
+  return { at, advantages: at(spread).reshape([1, count]), logprobs: logprobs().reshape([1, count, 1]) }
+}
 
 const weighted = (logprobs: Tensor, weights: Tensor): Tensor => logprobs.mul(weights).sum().neg()

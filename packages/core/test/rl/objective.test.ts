@@ -101,7 +101,7 @@ describe("objectives", () => {
     const { documents, branches: count, length, tailLength } = batch.branches
     const perToken = [documents, count, length]
     const loss = Loss.clipped({ low: 0.2, high: 0.28 })
-    const given = minimise(policy(loss, tailLength, 1), {
+    const data = {
       trunk: int([documents, batch.trunk.length], batch.trunk.tokens),
       branches: int(perToken, batch.branches.tokens),
       anchors: int([documents, count], batch.branches.anchors),
@@ -110,16 +110,21 @@ describe("objectives", () => {
       advantages: float([documents, count], batch.advantages),
       tokenCount: float([], [8]),
       tokensRead: float([], [4])
-    })
+    }
+    const targets = Array.from(batch.branches.mask.keys()).filter((place) => batch.branches.mask[place] === 1)
     const logprobs = currentLogprobs(new Float64Array(batch.branches.tokens.length))
     current.forEach((own, b) => logprobs.set(own, b * length + tailLength))
     // Of a batch of 8 tokens these 4 were looked at: the loss is a mean over all, the metrics over those.
     const { value } = Loss.reference(loss, batch, logprobs, 8)
     const { metrics } = Loss.reference(loss, batch, logprobs)
-    expect(given.loss).toBeCloseTo(value, 6)
-    for (const [name, metric] of Object.entries(metrics)) expect(given.sums[name], name).toBeCloseTo(metric, 6)
-    expect(given.sums["clipfrac"]).toBeCloseTo(1 / 4, 9)
-    expect(given.maxima["logprob_gap/max"]).toBeCloseTo(0.4, 6)
+    // With the logits of all positions, and with those of the targets alone, filled up with a token of a tail.
+    for (const some of [{}, { targets: int([6], [...targets, 0, 0]) }]) {
+      const given = minimise(policy(loss, tailLength, 1), { ...data, ...some })
+      expect(given.loss).toBeCloseTo(value, 6)
+      for (const [name, metric] of Object.entries(metrics)) expect(given.sums[name], name).toBeCloseTo(metric, 6)
+      expect(given.sums["clipfrac"]).toBeCloseTo(1 / 4, 9)
+      expect(given.maxima["logprob_gap/max"]).toBeCloseTo(0.4, 6)
+    }
     expect(sum(Array.from(batch.branches.mask))).toBe(4)
   })
 })
