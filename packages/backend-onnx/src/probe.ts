@@ -35,19 +35,23 @@ const script = fileURLToPath(
 /** Runs a tiny session on the device, in a process of its own, so that a driver that aborts takes nothing along. */
 export const probeDevice = (device: Device): Effect.Effect<Availability> =>
   Effect.callback<Availability>((resume) => {
-    const about = { device, howToGetIt: howToGetIt[device] }
-    const answer = (found: Availability) => resume(Effect.succeed(found))
-    const child = execFile(process.execPath, [script, device], { timeout: 60_000 }, (error, stdout) => {
-      if (error === null) {
-        const buffers = stdout === "device" ? "device" : "host"
-        return answer({ ...about, status: "works", buffers, detail: seen(device, buffers) })
-      }
-      const detail =
-        stdout === "" ? `the process that tried it ended with ${error.signal ?? error.code}` : reasonOf(stdout)
-      answer({ ...about, status: "missing", detail })
-    })
+    const child = execFile(process.execPath, [script, device], { timeout: 60_000 }, (error, stdout) =>
+      resume(Effect.succeed(availability(device, stdout, String(error?.signal ?? error?.code))))
+    )
     return Effect.sync(() => child.kill())
   })
+
+/** What the process that tried a device has shown, by its lines and how it ended: it may have died after it had worked. */
+export const availability = (device: Device, stdout: string, ended: string): Availability => {
+  const about = { device, howToGetIt: howToGetIt[device] }
+  const [first, second] = stdout.split("\n")
+  if (first === "works") {
+    const buffers = second === "keeps" ? "device" : "host"
+    return { ...about, status: "works", buffers, detail: seen(device, buffers) }
+  }
+  const detail = first === "" ? `the process that tried it ended with ${ended}` : reasonOf(stdout)
+  return { ...about, status: "missing", detail }
+}
 
 const seen = (device: Device, buffers: "device" | "host"): string => {
   if (device === "cpu") return "ran a session"
