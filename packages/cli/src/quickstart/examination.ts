@@ -17,7 +17,7 @@ export const makeExamination = Effect.fnUntraced(function* (context: RunContext,
     documentsPerBatch: 20
   })
   const withWeights = <A, E, R>(weights: Weights, f: (uploaded: Uploaded) => Effect.Effect<A, E, R>) =>
-    Effect.scoped(Effect.flatMap(Evaluator.uploadWeights(weights), f))
+    Effect.scoped(Effect.flatMap(evaluator.upload(weights), f))
 
   const documents = testDocuments(seed, "test", evaluation.documents)
   const entropies = yield* withWeights(base, (weights) => evaluator.entropies(weights, documents, Difficulty.full))
@@ -38,4 +38,4 @@ export const makeExamination = Effect.fnUntraced(function* (context: RunContext,
 })
 
 export type Examination = Effect.Success<ReturnType<typeof makeExamination>>
-type Uploaded = Effect.Success<ReturnType<typeof Evaluator.uploadWeights>>
+type Uploaded = Effect.Success<ReturnType<Evaluator.Evaluator["upload"]>>

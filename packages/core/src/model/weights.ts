@@ -1,5 +1,5 @@
 import { createHash } from "node:crypto"
-import { Result, Schema } from "effect"
+import { Effect, Result, Schema } from "effect"
 import { normals } from "../random/draw.ts"
 import { sizeOf } from "../tensor/HostTensor.ts"
 import type { HostF32, HostTensor, Shape, TensorType } from "../tensor/HostTensor.ts"
@@ -126,19 +126,37 @@ export const initialWeights = (config: ModelConfig, seed: number): Weights => {
   return Object.fromEntries(entries)
 }
 
-/** One update of a hash takes less than 2 GiB. */
-const largestUpdate = 2 ** 28
+/** Bytes hashed at a time, about two milliseconds of work. */
+const slice = 2 ** 22
 
 /** SHA-256, in hex, over the tensors sorted by name: a JSON line [name, dtype, shape], then the little-endian bytes. */
 export const weightsHash = (tensors: Readonly<Record<string, HostTensor>>): string => {
   const hash = createHash("sha256")
+  for (const part of partsOf(tensors)) hash.update(part)
+  return hash.digest("hex")
+}
+
+/** `weightsHash` with room for other work between the slices. */
+export const hashWeights = (tensors: Readonly<Record<string, HostTensor>>): Effect.Effect<string> =>
+  Effect.gen(function* () {
+    const hash = createHash("sha256")
+    let since = 0
+    for (const part of partsOf(tensors)) {
+      hash.update(part)
+      since += part.length
+      if (since < slice) continue
+      since = 0
+      yield* Effect.yieldNow
+    }
+    return hash.digest("hex")
+  })
+
+function* partsOf(tensors: Readonly<Record<string, HostTensor>>): Generator<string | Uint8Array> {
   for (const name of Object.keys(tensors).toSorted()) {
     const { dtype, shape, data } = tensors[name]
-    hash.update(`${JSON.stringify([name, dtype, shape])}\n`)
-    for (let at = 0; at < data.byteLength; at += largestUpdate) {
-      const bytes = Math.min(largestUpdate, data.byteLength - at)
-      hash.update(new Uint8Array(data.buffer, data.byteOffset + at, bytes))
+    yield `${JSON.stringify([name, dtype, shape])}\n`
+    for (let at = 0; at < data.byteLength; at += slice) {
+      yield new Uint8Array(data.buffer, data.byteOffset + at, Math.min(slice, data.byteLength - at))
     }
   }
-  return hash.digest("hex")
 }

@@ -77,7 +77,8 @@ export const makeLearner = (options: LearnerOptions): Effect.Effect<Learner, Bac
     const names = Object.keys(options.weights).toSorted()
     const types: WeightsOf<TensorType> = Object.fromEntries(names.map((name) => [name, typeOf(options.weights[name])]))
     const weights: Record<string, Buffer> = {}
-    for (const name of names) weights[name] = yield* backend.upload(options.weights[name])
+    const uploads = yield* Effect.forEach(names, (name) => backend.upload(options.weights[name]), { concurrency: 2 })
+    for (const [i, name] of names.entries()) weights[name] = uploads[i]
     const moments = new Map<string, Buffer>()
     for (const [key, { data }] of Object.entries(options.state.moments)) {
       const { shape } = types[weightOf(key)] ?? { shape: [data.length] }

@@ -14,7 +14,7 @@ import { parse } from "../prompt/Template.ts"
 import { matchesPrefix } from "../reward/prefixMatch.ts"
 import { rolloutUniforms } from "../random/draw.ts"
 import { packTrunk } from "../rl/Batch.ts"
-import type { Buffer, Value } from "../tensor/Backend.ts"
+import type { BackendError, Buffer, Value } from "../tensor/Backend.ts"
 import { Backend } from "../tensor/Backend.ts"
 import { makeProgramCache } from "../tensor/ProgramCache.ts"
 import { packRequest, trunkMultiple } from "./packRequest.ts"
@@ -44,6 +44,8 @@ export interface ReasonedRecord extends PositionRecord {
 }
 
 export interface Evaluator {
+  /** Weights where the evaluator computes, for the length of the scope: uploaded once, read by every run. */
+  readonly upload: (weights: WeightsOf<Value>) => Effect.Effect<WeightsOf<Value>, StageError, Scope.Scope>
   /** Entropies of every position of the documents under these weights: what `heldOut` is chosen by. */
   readonly entropies: (
     weights: WeightsOf<Value>,
@@ -67,8 +69,19 @@ export interface EvaluatorOptions {
   readonly documentsPerBatch: number
 }
 
-export const makeEvaluator = (options: EvaluatorOptions): Effect.Effect<Evaluator, never, Backend | Scope.Scope> =>
+/** An evaluator that computes on a thread of its own where the backend has any: give it weights that it has uploaded. */
+export const makeEvaluator = (
+  options: EvaluatorOptions
+): Effect.Effect<Evaluator, BackendError, Backend | Scope.Scope> =>
   Effect.gen(function* () {
+    const { thread } = yield* Backend
+    const { backend } = yield* thread({ name: "evaluator" })
+    return yield* Effect.provideService(evaluatorHere(options), Backend, backend)
+  })
+
+const evaluatorHere = (options: EvaluatorOptions): Effect.Effect<Evaluator, never, Backend | Scope.Scope> =>
+  Effect.gen(function* () {
+    const backend = yield* Backend
     const { context, maxTokens, sampling, documentsPerBatch } = options
     const { config, frame, seed, stop, template, tokenizer } = context
     const programs = yield* makeProgramCache
@@ -115,6 +128,7 @@ export const makeEvaluator = (options: EvaluatorOptions): Effect.Effect<Evaluato
     }
 
     return {
+      upload: (weights) => Effect.provideService(uploadWeights(weights), Backend, backend),
       entropies: (weights, documents, entropy) =>
         Effect.map(
           Effect.forEach(cut(documents, documentsPerBatch), (batch) =>
@@ -143,7 +157,8 @@ export const uploadWeights = <A extends Value>(
   Effect.flatMap(Backend, (backend) => {
     const upload = (value: Value): Effect.Effect<Value, StageError, Scope.Scope> =>
       "_tag" in value ? Effect.succeed<Buffer>(value) : backend.upload(value)
-    return Effect.all(Object.fromEntries(Object.entries(weights).map(([name, value]) => [name, upload(value)])))
+    const uploads = Object.fromEntries(Object.entries(weights).map(([name, value]) => [name, upload(value)]))
+    return Effect.all(uploads, { concurrency: 2 })
   })
 
 const recordOf = ({ problem, entropy, tags }: HeldOutPosition) => ({ documentId: problem.document.id, entropy, tags })

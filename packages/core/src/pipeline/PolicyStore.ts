@@ -1,11 +1,10 @@
-import { Effect, Schema } from "effect"
+import { Effect, Option, Schema } from "effect"
 import * as Protocol from "../actor/Protocol.ts"
-import { weightsHash } from "../model/weights.ts"
+import { hashWeights } from "../model/weights.ts"
 import type { Weights } from "../model/weights.ts"
 import type { LearnerState } from "../optim/Learner.ts"
 import { PolicyVersion } from "../rl/Rollout.ts"
 import { LearnerStateSchema, Policy, WeightsSchema } from "./messages.ts"
-import type { Policy as PolicyType } from "./messages.ts"
 import type { Stage } from "./Stage.ts"
 
 /** No policy was published yet. */
@@ -34,24 +33,23 @@ export const make = (initial: {
   readonly weights: Weights
   readonly optimizer: LearnerState
 }): Stage<PolicyStoreProtocol, Readonly<Record<never, never>>> => {
-  let latest: Learned = { policy: policyOf(initial.weights, initial.optimizer.updates), optimizer: initial.optimizer }
+  let latest: Option.Option<Learned> = Option.none()
+  const publish = Effect.fnUntraced(function* (weights: Weights, optimizer: LearnerState) {
+    const version = PolicyVersion.make(yield* hashWeights(weights))
+    const learned: Learned = { policy: { version, updates: optimizer.updates, weights }, optimizer }
+    latest = Option.some(learned)
+    return learned
+  })
   return {
     protocol: PolicyStoreProtocol,
     settings: {},
-    make: () =>
-      Effect.succeed({
+    make: Effect.fnUntraced(function* () {
+      if (Option.isNone(latest)) yield* publish(initial.weights, initial.optimizer)
+      return {
         Publish: ({ weights, optimizer }: { readonly weights: Weights; readonly optimizer: LearnerState }) =>
-          Effect.sync(() => {
-            latest = { policy: policyOf(weights, optimizer.updates), optimizer }
-            return latest.policy
-          }),
-        Latest: () => Effect.succeed(latest)
-      })
+          Effect.map(publish(weights, optimizer), ({ policy }) => policy),
+        Latest: () => Effect.mapError(Effect.fromOption(latest), () => new NoPolicy())
+      }
+    })
   }
 }
-
-const policyOf = (weights: Weights, updates: number): PolicyType => ({
-  version: PolicyVersion.make(weightsHash(weights)),
-  updates,
-  weights
-})

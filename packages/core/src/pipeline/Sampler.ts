@@ -11,6 +11,7 @@ import type { PolicyVersion as Version, Rollout } from "../rl/Rollout.ts"
 import { behaviourLogprobs, PolicyVersion } from "../rl/Rollout.ts"
 import type { Buffer } from "../tensor/Backend.ts"
 import { Backend, BackendError, CompileError, ExecutionError } from "../tensor/Backend.ts"
+import type { HostTensor } from "../tensor/HostTensor.ts"
 import { makeProgramCache } from "../tensor/ProgramCache.ts"
 import type { Policy as PolicyType, Unit as UnitType } from "./messages.ts"
 import { Policy, RolloutGroup, Unit } from "./messages.ts"
@@ -79,15 +80,17 @@ const makeHandlers = Effect.fnUntraced(function* (context: RunContext, settings:
   const programs = yield* makeProgramCache
   const sampling = { _tag: "temperature", temperature: settings.temperature } as const
   const generator = yield* makeGenerator(config, { ...settings, sampling, stop }, programs)
-  let weights: Record<string, Buffer> = {}
+  const weights: Record<string, Buffer> = {}
   let loaded: Version | undefined
 
   const load = Effect.fnUntraced(function* (policy: PolicyType) {
     loaded = undefined
-    for (const [name, value] of Object.entries(policy.weights)) {
+    const one = Effect.fnUntraced(function* ([name, value]: [string, HostTensor]) {
       if (name in weights) yield* backend.write(weights[name], value)
-      else weights = { ...weights, [name]: yield* Scope.provide(backend.upload(value), scope) }
-    }
+      else weights[name] = yield* Scope.provide(backend.upload(value), scope)
+    })
+    // While one is taken in on the other side, the next is made ready here.
+    yield* Effect.forEach(Object.entries(policy.weights), one, { concurrency: 2, discard: true })
     loaded = policy.version
     return policy.version
   })

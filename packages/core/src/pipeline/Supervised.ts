@@ -59,16 +59,15 @@ const runScoped = Effect.fnUntraced(function* <E>(
 ): Effect.fn.Return<SupervisedResult, E | SupervisedError, Backend | Scope.Scope> {
   const { policy, optimizer, steps, stopAfterSeconds = Infinity, batches, onStep } = options
   const { stored } = policy
-  const backend = yield* Backend
+  const { name, thread } = yield* Backend
+  const { backend } = yield* thread({ name: "learner" })
   const programs = yield* makeProgramCache
-  const learner = yield* makeLearner({
-    config: stored.config,
-    weights: stored.weights,
-    optimizer,
-    state: freshState,
-    programs
-  })
-  const made = yield* createRun(options.run, manifestOf(options, backend.name))
+  const learner = yield* Effect.provideService(
+    makeLearner({ config: stored.config, weights: stored.weights, optimizer, state: freshState, programs }),
+    Backend,
+    backend
+  )
+  const made = yield* createRun(options.run, manifestOf(options, name))
   const log = yield* openMetrics(metricsPath(made))
 
   const began = yield* Clock.currentTimeMillis

@@ -3,6 +3,7 @@ import * as Restart from "../actor/Restart.ts"
 import * as Supervisor from "../actor/Supervisor.ts"
 import { freshState } from "../optim/Learner.ts"
 import { Backend } from "../tensor/Backend.ts"
+import { onThread } from "./onThread.ts"
 import type { Pipeline } from "./Pipeline.ts"
 import type { LoadedModel } from "./policySource.ts"
 import * as PolicyStore from "./PolicyStore.ts"
@@ -13,7 +14,7 @@ const capacity = 16
 
 /**
  * The actors of a pipeline under one supervisor. The store comes first and the optimizer goes on from it, so an optimizer
- * that restarts has lost nothing but the step at hand.
+ * that restarts has lost nothing but the step at hand. Samplers and optimizer compute on threads of their own.
  */
 export const spawnActors = Effect.fnUntraced(function* (
   pipeline: Pipeline,
@@ -39,7 +40,12 @@ export const spawnActors = Effect.fnUntraced(function* (
   const samplers = yield* Effect.forEach(
     Array.from({ length: samplerCount }, (_, i) => `sampler-${i}`),
     (name) =>
-      supervisor.spawn(pipeline.sampler.protocol, { ...common, name, make: onBackend(pipeline.sampler.make(context)) })
+      supervisor.spawn(pipeline.sampler.protocol, {
+        ...common,
+        name,
+        make: onBackend(onThread(name, pipeline.sampler.make(context)))
+      }),
+    { concurrency: "unbounded" }
   )
   const verifier = yield* supervisor.spawn(pipeline.verifier.protocol, {
     ...common,
@@ -54,7 +60,7 @@ export const spawnActors = Effect.fnUntraced(function* (
   const optimizer = yield* supervisor.spawn(pipeline.optimizer.protocol, {
     ...common,
     name: "optimizer",
-    make: onBackend(pipeline.optimizer.make(context, store))
+    make: onBackend(onThread("optimizer", pipeline.optimizer.make(context, store)))
   })
   return { supervisor, store, samplers, verifier, buffer, optimizer }
 })

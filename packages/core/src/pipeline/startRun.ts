@@ -21,6 +21,7 @@ import { makeProblemSource } from "./ProblemSource.ts"
 import { makeRunContext } from "./RunContext.ts"
 import type { RunContext } from "./RunContext.ts"
 import type { RunOptions } from "./runPipeline.ts"
+import { watchTimerLag } from "./timerLag.ts"
 
 /**
  * Brings a pipeline to life: model and problems, actors, run directory. The directory comes last: what cannot start
@@ -50,6 +51,7 @@ export const startRun = Effect.fnUntraced(function* (pipeline: Pipeline, options
     ledger,
     metrics: yield* openMetrics(metricsPath(made)),
     samples: yield* openSamples(samplesPath(made)),
+    timerLag: yield* watchTimerLag,
     checkpoints: makeCheckpointKeeper({
       run: made,
       model: stored,
@@ -71,6 +73,11 @@ const openProblems = Effect.fnUntraced(function* (
   context: RunContext,
   { config, weights }: StoredModel
 ) {
-  const scorer = yield* makeScorer(config, yield* makeProgramCache)
-  return yield* makeProblemSource({ context, problems, scorer, weights: yield* uploadWeights(weights), ...batch })
+  const { thread } = yield* Backend
+  const { backend } = yield* thread({ name: "problems" })
+  const onItsThread = Effect.gen(function* () {
+    const scorer = yield* makeScorer(config, yield* makeProgramCache)
+    return yield* makeProblemSource({ context, problems, scorer, weights: yield* uploadWeights(weights), ...batch })
+  })
+  return yield* Effect.provideService(onItsThread, Backend, backend)
 })

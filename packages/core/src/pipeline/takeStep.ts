@@ -47,7 +47,8 @@ export const takeStep = Effect.fnUntraced(function* (running: Running, at: Progr
     ...(validation._tag === "measured" ? { [`validation/${validation.metric}`]: validation.value } : {}),
     "actors/restarted": actors.supervisor.stats.actors.reduce((sum, { restarted }) => sum + restarted, 0),
     "seconds/sample": (sampledAt - began) / 1000,
-    "seconds/update": (updatedAt - sampledAt) / 1000
+    "seconds/update": (updatedAt - sampledAt) / 1000,
+    "timer_lag/max_ms": yield* running.timerLag.largest
   }
   yield* running.metrics.append({ step, values: metrics })
   yield* running.samples.append(readableSamples(context, advantage, sampled.groups, step, settings.groupsShown))

@@ -28,7 +28,10 @@ export const compile = <S, O>(
 ): Effect.Effect<Executable<S, O>, CompileError, Backend | Scope.Scope> =>
   Effect.gen(function* () {
     const backend = yield* Backend
+    // Tracing a large program takes some milliseconds: others go first, and again behind it.
+    yield* Effect.yieldNow
     const traced = record(f as never, inputs as TypeTree) // f takes the tree that `record` hands to it
+    yield* Effect.yieldNow
     const program = yield* backend.compile(traced.graph, { name, fetch: spread(traced.outputs, fetch) })
     const run = Effect.fnUntraced(function* (values: Tree<Value>) {
       const flat = flattenAs(traced.inputs, values)
