@@ -6,6 +6,7 @@ import * as Exit from "effect/Exit"
 import * as Layer from "effect/Layer"
 import { CliConfig, CliOutput, Command, GlobalFlag } from "effect/cli"
 import { backends } from "./commands/backends.ts"
+import { bench } from "./commands/bench.ts"
 import { evaluate } from "./commands/eval.ts"
 import { replay } from "./commands/replay.ts"
 import { reward } from "./commands/reward.ts"
@@ -19,7 +20,7 @@ import { version } from "./version.ts"
 
 const root = Command.make("foretoken").pipe(
   Command.withDescription("Reinforcement Pre-Training: a language model thinks about what comes next in a text."),
-  Command.withSubcommands([quickstart, train, evaluate, score, sample, reward, replay, backends])
+  Command.withSubcommands([quickstart, train, evaluate, score, sample, reward, replay, backends, bench])
 )
 
 /** Help goes to stdout where it was asked for; what is wrong with a call `failureOf` says, in one line. */
