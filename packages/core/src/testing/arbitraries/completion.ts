@@ -112,4 +112,4 @@ const closeOf = (template: Template): string => (template.answer.form === "brace
 
 /** The answer as it stands after the thought. */
 const answerOnly = (template: Template, answer: Uint8Array): Uint8Array =>
-  concat(utf8(openOf(template)), answer, utf8(closeOf(template)))
+  render(template, new Uint8Array(0), answer).slice(utf8(template.thinkEnd).length)
