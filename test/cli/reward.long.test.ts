@@ -56,3 +56,15 @@ for (const corpus of corpora) {
     })
   })
 }
+
+it("foretoken reward check gives a reward up that hangs, and says where", async () => {
+  const path = join(root, "endless.ts")
+  writeFileSync(path, "export default ({ prediction }) => { while (prediction.outcome === 'empty'); return 0 }")
+  const { code, stdout, stderr } = await foretoken(["reward", "check", path, "--json"])
+  const { laws, search } = JSON.parse(stdout)
+  expect(laws.broken.map(({ law }: { readonly law: string }) => law)).toEqual(["endless answers in time"])
+  expect(laws.broken[0].report).toMatch(/^endless gave no answer within 10 seconds for these completions .*\(empty\)/s)
+  expect(search).toEqual({ _tag: "Skipped", reason: "it hangs" })
+  expect(stderr).toMatch(/breaks 1 law, and was not searched for exploits \(it hangs\)/)
+  expect(code).toBe(1)
+})

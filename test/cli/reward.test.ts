@@ -4,6 +4,7 @@ import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { afterAll, describe, expect, it } from "@effect/vitest"
 import { inProcess } from "./foretoken.ts"
+import { saveTinyModel } from "./tinyModel.ts"
 
 const root = mkdtempSync(join(tmpdir(), "foretoken-reward-"))
 afterAll(() => rmSync(root, { recursive: true, force: true }))
@@ -176,7 +177,15 @@ describe("foretoken reward check", () => {
   it("refuses a text without a tokenizer, a template that the vocabulary cannot spell, a text too short", async () => {
     const corpus = file("short.txt", "a b c")
     await refuses(["reward", "check", "prefixMatch", "--corpus", corpus], /needs --model DIR, whose tokenizer\.json/, 2)
+    const model = join(root, "model")
+    await saveTinyModel(model)
+    const few = /short\.txt: 0 positions with 16 tokens before them in every other of 1 documents; at least 32 were/
+    await refuses(["reward", "check", "prefixMatch", "--corpus", corpus, "--model", model], few)
     await refuses(["reward", "check", "prefixMatch", "--template", "boxed"], /tokenizer dials cannot spell \\boxed\{/)
+    await refuses(
+      ["reward", "check", "dense"],
+      /dense asks a model, and none is at hand here; a reward that judges without/
+    )
     await refuses(["reward", "check"], /the argument reward is missing/, 2)
   })
 })

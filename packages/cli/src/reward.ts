@@ -8,8 +8,8 @@ import type * as Scope from "effect/Scope"
 import { InputError } from "./failure.ts"
 import { version } from "./version.ts"
 
-export interface ChosenReward {
-  readonly reward: Reward.Reward<unknown>
+export interface ChosenReward<R = Reward.Truth> {
+  readonly reward: Reward.Reward<unknown, R>
   /** SHA-256 (hex) of the file; of a built-in reward, of its name and the version of Foretoken. */
   readonly sourceHash: string
   readonly source:
@@ -17,38 +17,40 @@ export interface ChosenReward {
     | { readonly _tag: "BuiltIn"; readonly name: string }
 }
 
+/** Built-in rewards by name. */
+const builtin: Readonly<Record<string, Reward.Reward<unknown, Reward.Truth>>> = Reward.builtin
+
 /** The reward of a user's file, or a built-in one by its name. */
 export const openReward = (
   nameOrFile: string
 ): Effect.Effect<ChosenReward, Reward.RewardFileError | InputError, Scope.Scope> =>
   Effect.gen(function* () {
-    const found = builtIn.find(({ name }) => name === nameOrFile)
-    if (found !== undefined) {
-      const sourceHash = createHash("sha256").update(`foretoken ${version} ${found.name}`).digest("hex")
-      return { reward: found, sourceHash, source: { _tag: "BuiltIn", name: found.name } }
+    if (Object.hasOwn(builtin, nameOrFile)) {
+      const sourceHash = createHash("sha256").update(`foretoken ${version} ${nameOrFile}`).digest("hex")
+      return { reward: builtin[nameOrFile], sourceHash, source: { _tag: "BuiltIn", name: nameOrFile } }
     }
     if (extname(nameOrFile) === "") {
-      const names = builtIn.map(({ name }) => name).join(", ")
+      const names = Object.keys(builtin).join(", ")
       const message = `there is no reward ${JSON.stringify(nameOrFile)}; a file FILE.ts or one of ${names} was expected`
       return yield* new InputError({ message })
     }
     const { reward, sourceHash } = yield* Reward.loadReward(nameOrFile)
-    if (reward.claims.needsModel) {
-      const message = `${nameOrFile}: the reward ${reward.name} asks a model; here one that judges without was expected`
+    return { reward, sourceHash, source: { _tag: "File", path: nameOrFile } }
+  })
+
+/** As `openReward`, for where there is no model to ask: a reward that needs one is refused. */
+export const openLoneReward = (
+  nameOrFile: string
+): Effect.Effect<ChosenReward<never>, Reward.RewardFileError | InputError, Scope.Scope> =>
+  Effect.gen(function* () {
+    const chosen = yield* openReward(nameOrFile)
+    if (chosen.reward.claims.needsModel) {
+      const message = `${nameOrFile} asks a model, and none is at hand here; a reward that judges without was expected`
       return yield* new InputError({ message })
     }
     // It says that it needs no model; where it asks for one all the same, its rollouts are unscorable with that reason.
-    const alone = reward as Reward.Reward<unknown>
-    return { reward: alone, sourceHash, source: { _tag: "File", path: nameOrFile } }
+    return { ...chosen, reward: chosen.reward as Reward.Reward<unknown> }
   })
-
-const isReward = (value: unknown): value is Reward.Reward<unknown> =>
-  typeof value === "object" && value !== null && "name" in value && "claims" in value && "score" in value
-
-const exported: ReadonlyArray<unknown> = Object.values(Reward)
-
-/** Rewards that need neither settings nor a model. */
-const builtIn = exported.filter(isReward).filter(({ claims }) => !claims.needsModel)
 
 export interface FoundCertificate {
   readonly path: string

@@ -1,7 +1,7 @@
 import { Replay } from "@foretoken/core"
 import * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
-import { openReward } from "../reward.ts"
+import { openLoneReward } from "../reward.ts"
 import { type Rejudged, rejudged, showRejudged } from "../replay/flips.ts"
 import { readableRollout, type ReadableRollout, textOf } from "../replay/readable.ts"
 import { contextOf, openStoredRun, type StoredRun } from "../replay/StoredRun.ts"
@@ -42,7 +42,7 @@ export const run = (input: Input): Effect.Effect<Output, Error, Scope.Scope> =>
   Effect.gen(function* () {
     const stored = yield* openStoredRun(input.run, input.step)
     if (input.reward === undefined) return walk(stored)
-    const { reward } = yield* openReward(input.reward)
+    const { reward } = yield* openLoneReward(input.reward)
     return yield* rejudged(stored, reward, input.examples)
   })
 

@@ -5,9 +5,10 @@ import type * as Scope from "effect/Scope"
 import { InputError, UsageError } from "../failure.ts"
 import { makeProgress } from "../Progress.ts"
 import type { ChosenReward } from "../reward.ts"
-import { openReward } from "../reward.ts"
+import { openLoneReward } from "../reward.ts"
 import { type ExploitFound, type Lawfulness, certificateOf, readable } from "../rewardFindings.ts"
 import type { Findings } from "../rewardFindings.ts"
+import { watch, type Watched } from "../rewardWatch.ts"
 import { templateOf } from "../training/template.ts"
 
 export { complaint, show } from "../rewardFindings.ts"
@@ -28,17 +29,20 @@ interface Input {
 
 export const run = (input: Input): Effect.Effect<Findings, Error, Scope.Scope> =>
   Effect.gen(function* () {
-    const chosen = yield* openReward(input.reward)
+    const chosen = yield* openLoneReward(input.reward)
     const text = yield* openText(input)
-    const lawful = yield* examine(chosen, input)
-    const search = yield* searched(chosen, text, input, lawful)
+    const watched = watch(chosen.reward)
+    const { lawful, hangs } = yield* examine(watched, input)
+    const search: Findings["search"] = hangs
+      ? { _tag: "Skipped", reason: "it hangs" }
+      : yield* Effect.raceFirst(searched(watched.reward, text, input), hanging(watched))
     const path = input.certificate ?? besideOf(chosen)
     const found: Findings = { reward: chosen.reward.name, certificate: path ?? null, laws: lawful, search }
     if (path !== undefined) yield* Reward.writeCertificate(path, certificateOf(found, chosen.sourceHash))
     return found
   })
 
-const besideOf = ({ source }: ChosenReward): string | undefined =>
+const besideOf = ({ source }: ChosenReward<never>): string | undefined =>
   source._tag === "File" ? Reward.certificatePath(source.path) : undefined
 
 /** The text to search on, and what can be said about it. */
@@ -61,37 +65,54 @@ const openText = Effect.fnUntraced(function* (input: Input) {
 
 type Text = Effect.Success<ReturnType<typeof openText>>
 
-/** Holds the reward to its laws, one after the other. One that hangs is asked no more: every case would take its time. */
-const examine = Effect.fnUntraced(function* ({ reward }: ChosenReward, { cases, seed, template }: Input) {
+/** Holds the reward to its laws, one after the other, until it hangs. */
+const examine = Effect.fnUntraced(function* ({ reward, hung }: Watched, { cases, seed, template }: Input) {
   const form = template === "compact" ? Template.compact : Template.boxed
+  const about = { template: form.name, runs: cases, seed }
   const all = laws.reward(reward, { runs: cases, seed, template: form })
   const progress = yield* makeProgress({ title: "laws", unit: "laws", total: all.length })
   const broken: Array<Lawfulness["broken"][number]> = []
   const passed: Array<string> = []
+  const endless = Effect.map(hung, (report): Examined => ({
+    broken: [{ law: `${reward.name} answers in time`, report }],
+    hangs: true
+  }))
   for (const [i, { name, check }] of all.entries()) {
-    const report = yield* Effect.promise(() =>
-      check().then(
-        () => undefined,
-        (cause: unknown) => (cause instanceof Error ? cause.message : String(cause))
-      )
+    const found = yield* Effect.raceFirst(
+      Effect.promise(() => examined(name, check)),
+      endless
     )
-    if (report === undefined) passed.push(name)
-    else broken.push({ law: name, report })
+    broken.push(...found.broken)
+    if (found.broken.length === 0) passed.push(name)
+    if (found.hangs) return { lawful: { ...about, passed, broken }, hangs: true }
     yield* progress.update(i + 1)
-    if (report !== undefined && hangs(report)) break
   }
-  return { template: form.name, runs: cases, seed, passed, broken } satisfies Lawfulness
+  return { lawful: { ...about, passed, broken }, hangs: false }
 })
 
-const hangs = (report: string): boolean => report.includes("gave no answer within")
+interface Examined {
+  /** None or one. */
+  readonly broken: Lawfulness["broken"]
+  readonly hangs: boolean
+}
+
+const examined = (law: string, check: () => Promise<void>): Promise<Examined> =>
+  check().then(
+    () => ({ broken: [], hangs: false }),
+    (cause: unknown) => ({
+      broken: [{ law, report: cause instanceof Error ? cause.message : String(cause) }],
+      hangs: false
+    })
+  )
+
+const hanging = ({ hung }: Watched): Effect.Effect<Findings["search"]> =>
+  Effect.map(hung, (report) => ({ _tag: "Skipped", reason: report.replaceAll(/\s*\n\s*/g, " ") }))
 
 const searched = Effect.fnUntraced(function* (
-  { reward }: ChosenReward,
+  reward: Reward.Reward<unknown>,
   { corpus, text, voice }: Text,
-  { seed, mutations }: Input,
-  { broken }: Lawfulness
+  { seed, mutations }: Input
 ): Effect.fn.Return<Findings["search"], never, Scope.Scope> {
-  if (broken.some(({ report }) => hangs(report))) return { _tag: "Skipped", reason: "the reward hangs" }
   yield* makeProgress({ title: "looking for exploits", unit: "strategies", total: "unknown" })
   const report = yield* Effect.result(Exploits.findExploits(voice, reward, text.problems, { seed, mutations }))
   if (report._tag === "Failure") return { _tag: "Skipped", reason: report.failure.message }

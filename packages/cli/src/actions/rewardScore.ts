@@ -4,7 +4,7 @@ import type { Prediction } from "@foretoken/core"
 import * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
 import { InputError } from "../failure.ts"
-import { openReward } from "../reward.ts"
+import { openLoneReward } from "../reward.ts"
 import { table } from "../table.ts"
 
 interface Input {
@@ -36,7 +36,7 @@ interface Case {
 
 export const run = (input: Input): Effect.Effect<Output, Error, Scope.Scope> =>
   Effect.gen(function* () {
-    const { reward } = yield* openReward(input.reward)
+    const { reward } = yield* openLoneReward(input.reward)
     const template = (input.template ?? "boxed") === "boxed" ? Template.boxed : Template.compact
     const cases = yield* readCases(input.cases)
     const verdicts = yield* Effect.forEach(cases, ({ continuation, completion }, i) => {

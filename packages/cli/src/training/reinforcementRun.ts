@@ -4,7 +4,7 @@ import type { Backend } from "@foretoken/core"
 import * as Effect from "effect/Effect"
 import type { Input, Trained, Training } from "../actions/train.ts"
 import { InputError, UsageError } from "../failure.ts"
-import { findCertificate, openReward } from "../reward.ts"
+import { findCertificate, openLoneReward } from "../reward.ts"
 import { templateOf } from "./template.ts"
 
 /** Reinforcement pre-training on plain text. */
@@ -17,7 +17,7 @@ export const reinforcementRun = ({
 }: Training): Effect.Effect<Trained, Error, Backend> =>
   Effect.gen(function* () {
     const problems = yield* problemSettings(input)
-    const chosen = yield* openReward(input.reward)
+    const chosen = yield* openLoneReward(input.reward)
     const found = yield* findCertificate(chosen, input.certificate)
     const documentsPerStep = input.documents ?? 4
     const pipeline = Pipeline.make({
