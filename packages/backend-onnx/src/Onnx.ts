@@ -1,5 +1,5 @@
 import { availableParallelism } from "node:os"
-import { applyOnHost, Backend, BackendError, startThread } from "@foretoken/core"
+import { applyOnHost, Backend, BackendError, copyInto, startThread } from "@foretoken/core"
 import type { Buffer } from "@foretoken/core"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
@@ -52,7 +52,11 @@ export const makeBackend = ({
       compile: (graph, options) => compileProgram(runtime, { device, threads }, graph, options),
       upload: (value) => keep(copyOf(value)),
       write: (buffer, value) => attempt(() => overwrite(inHostMemory(buffer, "what is written to"), value)),
-      read: (buffer) => attempt(() => copyOf(inHostMemory(buffer, "what is read"))),
+      read: (buffer, into) =>
+        attempt(() => {
+          const own = inHostMemory(buffer, "what is read")
+          return into === undefined ? copyOf(own) : copyInto(own, into)
+        }),
       apply: (routine) => attempt(() => applyOnHost(routine, elementsOf)),
       thread: (thread) => startThread({ module: import.meta.url, options: { device, threads } }, thread)
     }

@@ -1,5 +1,13 @@
 import type { Backend, Buffer, DType, HostTensor as Host, TensorType } from "@foretoken/core"
-import { BackendError, HostTensor, makeProgramCache, routinesAsPrograms, showType, sizeOf } from "@foretoken/core"
+import {
+  BackendError,
+  copyInto,
+  HostTensor,
+  makeProgramCache,
+  routinesAsPrograms,
+  showType,
+  sizeOf
+} from "@foretoken/core"
 import * as Effect from "effect/Effect"
 import * as Metric from "effect/Metric"
 import type * as Scope from "effect/Scope"
@@ -72,7 +80,10 @@ export const makeDeviceBackend = Effect.fnUntraced(function* (
       const contents = yield* sent(value)
       if (buffer instanceof DeviceBuffer) buffer.replace(contents)
     }, Effect.uninterruptible),
-    read: (buffer) => Effect.flatMap(opened(buffer, "what is read"), (contents) => fetched(buffer.type, contents)),
+    read: Effect.fnUntraced(function* (buffer, into) {
+      const value = yield* fetched(buffer.type, yield* opened(buffer, "what is read"))
+      return yield* Effect.try({ try: () => copyInto(value, into), catch: failed })
+    }),
     apply: yield* routinesAsPrograms({ name, compile }),
     // All threads of a process share onnxruntime's one queue to the device, and nothing keeps them from interleaving there.
     thread: () => Effect.succeed({ backend: service, isAlive: () => true })

@@ -1,5 +1,13 @@
 import type { Backend, CompileOptions, Graph, HostTensor, TensorType, Value } from "@foretoken/core"
-import { BackendError, CompileError, ExecutionError, expand, routinesAsPrograms, showType } from "@foretoken/core"
+import {
+  BackendError,
+  CompileError,
+  copyInto,
+  ExecutionError,
+  expand,
+  routinesAsPrograms,
+  showType
+} from "@foretoken/core"
 import * as tf from "@tensorflow/tfjs-core"
 import * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
@@ -63,7 +71,7 @@ export const make = (device: Device): Effect.Effect<(typeof Backend)["Service"],
         own.replace(uploaded(value))
       }),
 
-    read: (buffer) => attempt(() => toHost(TfjsBuffer.of(name, buffer).tensor, buffer.type))
+    read: (buffer, into) => attempt(() => copyInto(toHost(TfjsBuffer.of(name, buffer).tensor, buffer.type), into))
   }
 
   return Effect.map(routinesAsPrograms(graphs), (apply) => {

@@ -58,6 +58,8 @@ export interface Learner {
   readonly snapshot: Effect.Effect<Weights, BackendError>
   /** A copy of the optimizer's state. */
   readonly state: Effect.Effect<LearnerState, BackendError>
+  /** The same in the memory of an earlier copy, which is then gone: nothing as large as the model is allocated. */
+  readonly stateIn: (spare: LearnerState) => Effect.Effect<LearnerState, BackendError>
 }
 
 export interface LearnerOptions {
@@ -175,32 +177,35 @@ export const makeLearner = (options: LearnerOptions): Effect.Effect<Learner, Bac
       return { ...metrics, skipped: 0 }
     }, Effect.scoped)
 
-    const copies = (buffers: Iterable<readonly [string, Buffer]>, shapeOf: (type: TensorType) => TensorType["shape"]) =>
-      Effect.map(
-        Effect.forEach(
-          buffers,
-          ([name, buffer]) =>
-            Effect.map(backend.read(buffer), (value): [string, HostF32] => [
-              name,
-              Host.f32(shapeOf(buffer.type), hostF32(value))
-            ]),
-          { concurrency: "unbounded" }
-        ),
-        Object.fromEntries<HostF32>
-      )
+    const snapshotOf = ([name, buffer]: readonly [string, Buffer]) =>
+      Effect.map(backend.read(buffer), (value): [string, HostF32] => [
+        name,
+        Host.f32(buffer.type.shape, hostF32(value))
+      ])
+
+    /** In memory that threads share: it does not burden the collector of this one. */
+    const stateIn = Effect.fnUntraced(function* (spare: LearnerState) {
+      const momentIn = Effect.fnUntraced(function* ([name, buffer]: readonly [string, Buffer]) {
+        const { shape } = buffer.type
+        const size = sizeOf(shape)
+        const data = spare.moments[name]?.data ?? new Float32Array(new SharedArrayBuffer(4 * size))
+        yield* backend.read(buffer, Host.f32(shape, data))
+        return [name, Host.f32([size], data)] as const // moments are kept in files as vectors
+      })
+      const copied = yield* Effect.forEach(moments, momentIn, { concurrency: "unbounded" })
+      return { updates, moments: Object.fromEntries<HostF32>(copied) }
+    })
 
     return {
       config,
       weights,
       update: (batches) => Effect.provideService(update(batches), Backend, backend),
-      snapshot: copies(Object.entries(weights), ({ shape }) => shape),
-      state: Effect.suspend(() =>
-        // Moments are kept in files as vectors.
-        Effect.map(
-          copies(moments, ({ shape }) => [sizeOf(shape)]),
-          (copied) => ({ updates, moments: copied })
-        )
-      )
+      snapshot: Effect.map(
+        Effect.forEach(Object.entries(weights), snapshotOf, { concurrency: "unbounded" }),
+        Object.fromEntries<HostF32>
+      ),
+      state: Effect.suspend(() => stateIn(freshState)),
+      stateIn
     }
   })
 

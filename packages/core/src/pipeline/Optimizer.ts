@@ -2,7 +2,7 @@ import { Effect, Schema } from "effect"
 import type { ActorRef } from "../actor/index.ts"
 import * as Protocol from "../actor/Protocol.ts"
 import type { MicroBatch } from "../optim/gradientProgram.ts"
-import { makeLearner } from "../optim/Learner.ts"
+import { freshState, makeLearner } from "../optim/Learner.ts"
 import { constant } from "../optim/schedule.ts"
 import type { Schedule } from "../optim/schedule.ts"
 import type { OptimizerSettings as LearnerSettings, Rule } from "../optim/settings.ts"
@@ -83,6 +83,8 @@ const makeHandlers = Effect.fnUntraced(function* (
   const optimizer: LearnerSettings = { rule, schedule, maxNorm }
   const learner = yield* makeLearner({ config: context.config, weights: start.weights, optimizer, state, programs })
   let current = start
+  /** The state before the last, where nobody reads it any more. */
+  let spare = freshState
 
   const update = Effect.fnUntraced(function* (groups: ReadonlyArray<GroupType>) {
     const advantaged = groups.map((group) => assign(settings.advantage, group))
@@ -91,7 +93,9 @@ const makeHandlers = Effect.fnUntraced(function* (
     const { objective, skipped, ...metrics } = yield* learner.update(batches)
     const weights = yield* learner.snapshot
     // The store outlives this actor: if it cannot be reached the run is over, so its failures are defects here.
-    current = yield* Effect.orDie(store.ask("Publish", { weights, optimizer: yield* learner.state }))
+    const published = yield* Effect.orDie(store.ask("Publish", { weights, optimizer: yield* learner.stateIn(spare) }))
+    current = published.policy
+    spare = published.spare
     return { policy: current, metrics: { ...metrics, ...objective, "update/skipped": skipped } }
   })
 

@@ -93,8 +93,8 @@ export class Backend extends Context.Service<
     readonly upload: (value: HostTensor) => Effect.Effect<Buffer, BackendError, Scope.Scope>
     /** Overwrites a buffer with values of its type. */
     readonly write: (buffer: Buffer, value: HostTensor) => Effect.Effect<void, BackendError>
-    /** A copy. */
-    readonly read: (buffer: Buffer) => Effect.Effect<HostTensor, BackendError>
+    /** A copy: in the memory of `into` where that is given, of the buffer's type, and else in new memory. */
+    readonly read: (buffer: Buffer, into?: HostTensor) => Effect.Effect<HostTensor, BackendError>
     /**
      * Changes buffers in place by one of the routines of optimizers and gives the numbers that it finds. A host backend
      * takes `applyOnHost`, a device `routinesAsPrograms`; refused routines change nothing.

@@ -62,5 +62,14 @@ const fill = (dtype: DType, shape: Shape, value: number): HostTensor =>
 const allocate = (dtype: DType, length: number): Float32Array | Int32Array | Uint8Array =>
   dtype === "f32" ? new Float32Array(length) : dtype === "i32" ? new Int32Array(length) : new Uint8Array(length)
 
+/** Copies a value into the memory of another of its type, and gives that; the value itself where there is no other. */
+export const copyInto = (value: HostTensor, into: HostTensor | undefined): HostTensor => {
+  if (into === undefined) return value
+  const fits = into.dtype === value.dtype && into.shape.join() === value.shape.join()
+  if (!fits) throw new TypeError(`${value.dtype}[${value.shape}] does not go into ${into.dtype}[${into.shape}]`)
+  into.data.set(value.data)
+  return into
+}
+
 /** Constructors; each checks that the data fill the shape exactly. */
 export const HostTensor = { f32, i32, bool, make, fill, allocate }

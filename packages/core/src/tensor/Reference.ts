@@ -6,6 +6,7 @@ import { applyOnHost } from "../routine/onHost.ts"
 import type { Routine } from "../routine/Routine.ts"
 import { buffersOf } from "../routine/Routine.ts"
 import type { Graph } from "./Graph.ts"
+import { copyInto } from "./HostTensor.ts"
 import type { HostTensor, TensorType } from "./HostTensor.ts"
 import { compute, evaluate } from "./reference/evaluate.ts"
 import type { ReferenceValue } from "./reference/ReferenceValue.ts"
@@ -143,7 +144,13 @@ const serviceWith = (each: typeof compute): (typeof Backend)["Service"] => {
         }
         return Effect.sync(() => own.replace(fromHost(value)))
       }),
-    read: (buffer) => Effect.map(openBuffer(buffer), (own) => toHost(own.value)),
+    read: (buffer, into) =>
+      Effect.flatMap(openBuffer(buffer), (own) =>
+        Effect.try({
+          try: () => copyInto(toHost(own.value), into),
+          catch: (error) => new BackendError({ backend: name, reason: reasonOf(error) })
+        })
+      ),
     apply,
     thread: () => Effect.succeed({ backend: service, isAlive: () => true })
   }

@@ -34,7 +34,8 @@ export type Call =
   | { readonly _tag: "run"; readonly program: number; readonly inputs: ReadonlyArray<SentValue> }
   | { readonly _tag: "upload"; readonly value: HostTensor | Staged }
   | { readonly _tag: "write"; readonly buffer: BufferId; readonly value: HostTensor | Staged }
-  | { readonly _tag: "read"; readonly buffer: BufferId }
+  /** Into memory that both threads share, where that is given. */
+  | { readonly _tag: "read"; readonly buffer: BufferId; readonly into: HostTensor | "new memory" }
   | { readonly _tag: "apply"; readonly routine: Routine<BufferId> }
 
 /** Part of a value that a later call refers to: elements from `at` on. */
@@ -54,8 +55,8 @@ export type Request =
   /** A value that was sent ahead will not be used. */
   | { readonly _tag: "forget"; readonly staged: number }
 
-/** An output that came to the host, or a buffer that is known by its call. */
-export type SentOutput = HostTensor | "buffer"
+/** An output that came to the host, a buffer that is known by its call, or what lies where it was wanted. */
+export type SentOutput = HostTensor | "buffer" | "in place"
 
 export type Answer =
   | { readonly _tag: "ready"; readonly name: string }

@@ -76,8 +76,11 @@ export const serve = (backend: (typeof Backend)["Service"], say: Say): ((request
         free(value)
         return nothing
       }
-      case "read":
-        return { ...nothing, outputs: [yield* backend.read(bufferOf(call.buffer))] }
+      case "read": {
+        if (call.into === "new memory") return { ...nothing, outputs: [yield* backend.read(bufferOf(call.buffer))] }
+        yield* backend.read(bufferOf(call.buffer), call.into)
+        return { ...nothing, outputs: ["in place"] }
+      }
       case "apply":
         return { ...nothing, found: yield* backend.apply(mapBuffers(call.routine, bufferOf)) }
     }
@@ -97,7 +100,7 @@ export const serve = (backend: (typeof Backend)["Service"], say: Say): ((request
     else kept.set(id, { ...exit.value, scope })
     say(
       { _tag: "done", id, outputs, found },
-      outputs.flatMap((output) => (output === "buffer" ? [] : memoryOf(output)))
+      outputs.flatMap((output) => (typeof output === "string" ? [] : memoryOf(output)))
     )
   }
 

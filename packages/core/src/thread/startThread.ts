@@ -7,7 +7,7 @@ import { buffersOf, mapBuffers } from "../routine/Routine.ts"
 import type { Backend, Buffer, CompileOptions, Fetch, Thread, ThreadOptions, Value } from "../tensor/Backend.ts"
 import { BackendError, CompileError, ExecutionError } from "../tensor/Backend.ts"
 import type { Graph } from "../tensor/Graph.ts"
-import { HostTensor } from "../tensor/HostTensor.ts"
+import { copyInto, HostTensor } from "../tensor/HostTensor.ts"
 import type { TensorType } from "../tensor/HostTensor.ts"
 import { showType } from "../tensor/Shape.ts"
 import type { Connection } from "./Connection.ts"
@@ -68,7 +68,7 @@ const proxy = (source: BackendSource, connection: Connection): (typeof Backend)[
       }
       const { outputs } = yield* call(run, { _tag: "run", program: id, inputs: values }, memory)
       return outputs.map((output, i): Value => {
-        if (output !== "buffer") return output
+        if (typeof output !== "string") return output
         const into = fetch[i]
         if (typeof into === "object") return inputs[into.donate]
         return new ThreadBuffer(graph.outputs[i].type, connection, { call: run, output: i })
@@ -100,10 +100,13 @@ const proxy = (source: BackendSource, connection: Connection): (typeof Backend)[
       const sent = yield* handOver(connection, value)
       yield* call(nextId(), { _tag: "write", buffer: target, value: sent.value }, sent.memory)
     }, asBackendError),
-    read: Effect.fnUntraced(function* (buffer: Buffer) {
-      const { outputs } = yield* call(nextId(), { _tag: "read", buffer: yield* idOf(buffer) })
+    read: Effect.fnUntraced(function* (buffer: Buffer, into?: HostTensor) {
+      const shared = into?.data.buffer instanceof SharedArrayBuffer ? into : "new memory"
+      const { outputs } = yield* call(nextId(), { _tag: "read", buffer: yield* idOf(buffer), into: shared })
       const [output] = outputs
-      return output === "buffer" ? yield* Effect.fail("what was read is no value") : output
+      if (output === "in place" && into !== undefined) return into
+      if (typeof output === "string") return yield* Effect.fail("what was read is no value")
+      return yield* Effect.try({ try: () => copyInto(output, into), catch: String })
     }, asBackendError),
     apply: Effect.fnUntraced(function* (routine: Routine) {
       const { changed, read } = buffersOf(routine)

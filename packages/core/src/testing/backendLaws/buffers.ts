@@ -35,6 +35,21 @@ export const bufferLaws: ReadonlyArray<BackendLaw> = [
     })
   ),
   writtenLaw(
+    "what is read lies in the memory that is given, shared with other threads or not, if it is of the buffer's type",
+    Effect.gen(function* () {
+      const { upload, read } = yield* Backend
+      const buffer = yield* upload(f32(1, 2))
+      const shared = HostTensor.f32([2], new Float32Array(new SharedArrayBuffer(8)))
+      for (const into of [f32(7, 8), shared]) {
+        if ((yield* read(buffer, into)) !== into) return "what is read is another value than the one given"
+        const wrong = differs("read", into, f32(1, 2))
+        if (wrong !== undefined) return wrong
+      }
+      const refused = yield* Effect.exit(read(buffer, f32(1, 2, 3)))
+      return fails("reading f32[2] into f32[3]", refused, "BackendError")
+    })
+  ),
+  writtenLaw(
     "write replaces a buffer's values, and refuses those of another type",
     Effect.gen(function* () {
       const { upload, read, write } = yield* Backend

@@ -36,7 +36,7 @@ export const routineLaws = (runs: Runs): ReadonlyArray<BackendLaw> => [
         const gradients = [yield* upload(HostTensor.f32([2], [3, 4])), yield* upload(value)]
         const [norm] = yield* apply({ _tag: "clip", gradients, maxNorm: 1 })
         if (Number.isFinite(norm)) return `the norm is ${norm}`
-        const left = yield* Effect.forEach(gradients, read)
+        const left = yield* Effect.forEach(gradients, (buffer) => read(buffer))
         if (show(left) !== show([HostTensor.f32([2], [3, 4]), value])) return `the gradients became ${show(left)}`
       }
     })
@@ -68,7 +68,7 @@ export const routineLaws = (runs: Runs): ReadonlyArray<BackendLaw> => [
         if (Exit.isSuccess(exit)) return `routine ${i} (${routine._tag}) is not refused`
         if (!String(exit.cause).includes("BackendError")) return `routine ${i} ends with ${exit.cause}`
       }
-      const left = yield* Effect.forEach([a, b, other], read)
+      const left = yield* Effect.forEach([a, b, other], (buffer) => read(buffer))
       const ones = left.every(({ data }) => data.every((x) => x === 1))
       return ones ? undefined : `the buffers became ${show(left)}`
     })
