@@ -4,14 +4,20 @@ import type { Certificate } from "../reward/Certificate.ts"
 import { judge } from "../reward/judge.ts"
 import type { JudgeSettings } from "../reward/judge.ts"
 import type { Reward } from "../reward/Reward.ts"
+import { Truth } from "../reward/Truth.ts"
 import { parseAll, type RolloutGroup as RolloutGroupType } from "../rl/Group.ts"
-import { Group, RolloutGroup } from "./messages.ts"
+import type { Policy as PolicyType } from "./messages.ts"
+import { Group, Policy, RolloutGroup } from "./messages.ts"
+import { onThread } from "./onThread.ts"
+import { makePolicyTruth } from "./policyTruth.ts"
+import type { TruthOptions } from "./policyTruth.ts"
+import type { RunContext } from "./RunContext.ts"
 import type { Stage } from "./Stage.ts"
 
-/** Groups in, groups with predictions and verdicts out. */
+/** Groups in, groups with predictions and verdicts out; `policy` is the one that sampled them. */
 export const VerifierProtocol = Protocol.make(
   Protocol.message("Verify", {
-    payload: { groups: Schema.Array(RolloutGroup) },
+    payload: { groups: Schema.Array(RolloutGroup), policy: Policy },
     success: Schema.Array(Group)
   })
 )
@@ -23,22 +29,44 @@ export interface VerifierSettings {
   readonly certificate?: Certificate
 }
 
-export interface VerifierOptions extends Partial<JudgeSettings> {
+export interface VerifierOptions extends Partial<JudgeSettings>, Partial<TruthOptions> {
   readonly certificate?: Certificate | undefined
 }
 
 export type VerifierStage = Stage<VerifierProtocol, VerifierSettings>
 
-/** Reads every completion under the run's template and lets the reward judge the group. */
+/**
+ * Reads every completion under the run's template and lets the reward judge the group. A reward that asks for the truth
+ * is given it as the policy of the groups finds it, on a thread of its own; for such a one the time limit is 10 minutes
+ * unless given, because programs are compiled within it.
+ */
 export const make = (
-  reward: Reward<unknown>,
-  { certificate, timeLimit = "10 seconds" }: VerifierOptions = {}
-): VerifierStage => ({
-  protocol: VerifierProtocol,
-  settings: { reward: reward.name, ...(certificate === undefined ? {} : { certificate }) },
-  make: ({ template }) =>
-    Effect.succeed({
-      Verify: ({ groups }: { readonly groups: ReadonlyArray<RolloutGroupType> }) =>
-        Effect.forEach(groups, (group) => judge(reward, parseAll(template, group), { timeLimit }))
-    })
-})
+  reward: Reward<unknown, Truth>,
+  {
+    certificate,
+    decay = 0.999,
+    timeLimit = reward.claims.needsModel ? "10 minutes" : "10 seconds"
+  }: VerifierOptions = {}
+): VerifierStage => {
+  const makeHandlers = Effect.fnUntraced(function* (context: RunContext) {
+    const truth = yield* makePolicyTruth(context, { decay })
+    const verify = ({ groups, policy }: Verify) =>
+      Effect.forEach(groups, (group) => judge(reward, parseAll(context.template, group), { timeLimit })).pipe(
+        Effect.provideService(Truth, truth(policy))
+      )
+    return { Verify: verify }
+  })
+  return {
+    protocol: VerifierProtocol,
+    settings: { reward: reward.name, ...(certificate === undefined ? {} : { certificate }) },
+    make: (context) => {
+      const handlers = makeHandlers(context)
+      return reward.claims.needsModel ? onThread("verifier", handlers) : handlers
+    }
+  }
+}
+
+interface Verify {
+  readonly groups: ReadonlyArray<RolloutGroupType>
+  readonly policy: PolicyType
+}

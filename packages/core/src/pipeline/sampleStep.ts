@@ -36,7 +36,7 @@ export const sampleStep = Effect.fnUntraced(function* (running: Running, policy:
   let stale = 0
 
   const through = Effect.fnUntraced(function* (unit: Unit) {
-    const groups = yield* verifier.ask("Verify", { groups: yield* pool.sample(unit) })
+    const groups = yield* verifier.ask("Verify", { groups: yield* pool.sample(unit), policy })
     yield* ledger.append(unitRecords(step + 1, unit, groups))
     yield* buffer.ask("Put", { unit: { index: unit.index, policyUpdates: policy.updates, groups } })
   })

@@ -1,0 +1,156 @@
+/**
+ * How probable a policy finds the truth, computed as everything else is: the document is the trunk, and a branch is the
+ * template's tail, a rollout's thought, what opens an answer, and the true tokens.
+ */
+import { Effect, Scope } from "effect"
+import type { Problem } from "../data/NextToken.ts"
+import { hostF32 } from "../model/Scorer.ts"
+import { branchLogprobs, trunkLogprobs } from "../model/tokenLogprobs.ts"
+import type { WeightsOf } from "../model/Transformer.ts"
+import { encode } from "../model/Transformer.ts"
+import type { Weights } from "../model/weights.ts"
+import { weightTypes } from "../model/weights.ts"
+import type { Truth, TruthError } from "../reward/Truth.ts"
+import { packBranches, packTrunk } from "../rl/Batch.ts"
+import type { ParsedGroup } from "../rl/Group.ts"
+import type { PolicyVersion } from "../rl/Rollout.ts"
+import type { Buffer } from "../tensor/Backend.ts"
+import { Backend } from "../tensor/Backend.ts"
+import { compile } from "../tensor/Executable.ts"
+import { HostTensor } from "../tensor/HostTensor.ts"
+import type { TensorType } from "../tensor/HostTensor.ts"
+import { makeProgramCache } from "../tensor/ProgramCache.ts"
+import type { Tensor } from "../tensor/Tensor.ts"
+import { leadToAnswer } from "./leadToAnswer.ts"
+import type { Policy } from "./messages.ts"
+import { trunkMultiple } from "./packRequest.ts"
+import type { RunContext } from "./RunContext.ts"
+
+export interface TruthOptions {
+  /** Share of the old weights that the baseline keeps at every new policy; RLP's 0.999 unless given. */
+  readonly decay: number
+}
+
+/**
+ * The truth as policies find it. The first policy that a baseline is asked for is where the baseline starts; it moves once
+ * for every new policy version after that, and a restart begins it anew.
+ */
+export const makePolicyTruth = Effect.fnUntraced(function* (context: RunContext, { decay }: TruthOptions) {
+  const { config, frame } = context
+  const programs = yield* makeProgramCache
+  const policyWeights = yield* makeResident
+  const baselineWeights = yield* makeResident
+  const types = weightTypes(config)
+  let trailing: { readonly version: PolicyVersion; readonly weights: Weights } | undefined
+
+  const branchProgram = (length: number, branches: number, width: number) => {
+    const name = `truth ${length} ${branches}x${width}`
+    const inputs = {
+      weights: types,
+      trunk: i32([1, length]),
+      branches: i32([1, branches, width]),
+      anchors: i32([1, branches])
+    }
+    const logprobs = ({ weights, trunk, branches, anchors }: Inputs<"trunk" | "branches" | "anchors">) => {
+      const hung = { tokens: branches, anchors }
+      return { logprobs: branchLogprobs(config, weights, encode(config, weights, trunk, [hung]), hung, 1, 1) }
+    }
+    return programs.get(name, compile(name, logprobs, inputs, "host"))
+  }
+
+  const trunkProgram = (length: number) => {
+    const name = `truth ${length}`
+    const logprobs = ({ weights, trunk }: Inputs<"trunk">) => ({
+      logprobs: trunkLogprobs(config, weights, encode(config, weights, trunk, []), trunk)
+    })
+    return programs.get(name, compile(name, logprobs, { weights: types, trunk: i32([1, length]) }, "host"))
+  }
+
+  const afterThought = Effect.fnUntraced(function* (policy: Policy, { problem, rollouts }: ParsedGroup, count: number) {
+    const { document, anchor } = problem
+    const truth = trueTokens(problem, count)
+    const leads = rollouts.map(({ rollout }) => leadToAnswer(context, rollout))
+    const row = leads.map((lead) => ({ anchor, completion: Int32Array.from([...lead, ...truth]) }))
+    const trunk = packTrunk(frame.head, [document], { multiple: trunkMultiple }, [anchor])
+    const packed = packBranches(frame, [row], { multiple: trunkMultiple })
+    const { branches, length: width, tailLength } = packed
+    const weights = yield* policyWeights.hold(policy.version, policy.weights)
+    const { run } = yield* branchProgram(trunk.length, branches, width)
+    const { logprobs } = yield* run({
+      weights,
+      trunk: HostTensor.i32([1, trunk.length], trunk.tokens),
+      branches: HostTensor.i32([1, branches, width], packed.tokens),
+      anchors: HostTensor.i32([1, branches], packed.anchors)
+    })
+    const all = hostF32(logprobs)
+    // Entry i speaks of token i + 1 of its branch.
+    return leads.map((lead, b) => sumOf(all, b * (width - 1) + tailLength + lead.length - 1, truth.length))
+  }, Effect.scoped)
+
+  const baseline = Effect.fnUntraced(function* (policy: Policy, problem: Problem, count: number) {
+    if (trailing === undefined) trailing = { version: policy.version, weights: policy.weights }
+    if (trailing.version !== policy.version) {
+      trailing = { version: policy.version, weights: movedTowards(trailing.weights, policy.weights, decay) }
+    }
+    const truth = trueTokens(problem, count)
+    const { document, anchor } = problem
+    const trunk = packTrunk(frame.head, [document], { multiple: trunkMultiple }, [anchor + truth.length])
+    const weights = yield* baselineWeights.hold(trailing.version, trailing.weights)
+    const { run } = yield* trunkProgram(trunk.length)
+    const { logprobs } = yield* run({ weights, trunk: HostTensor.i32([1, trunk.length], trunk.tokens) })
+    return sumOf(hostF32(logprobs), frame.head.length + anchor - 1, truth.length)
+  }, Effect.scoped)
+
+  const backend = yield* Backend
+  const onBackend = <A>(effect: Effect.Effect<A, TruthError, Backend>) =>
+    Effect.provideService(effect, Backend, backend)
+  /** The truth as `policy` finds it. */
+  return (policy: Policy): (typeof Truth)["Service"] => ({
+    afterThought: (group, count) => onBackend(afterThought(policy, group, count)),
+    baseline: (problem, count) => onBackend(baseline(policy, problem, count))
+  })
+})
+
+type Inputs<Names extends string> = { readonly weights: WeightsOf<Tensor> } & Readonly<Record<Names, Tensor>>
+
+const i32 = (shape: ReadonlyArray<number>): TensorType => ({ dtype: "i32", shape })
+
+const trueTokens = ({ document, anchor }: Problem, count: number): Int32Array =>
+  document.tokens.subarray(anchor, anchor + count)
+
+const sumOf = (logprobs: Float32Array, from: number, count: number): number =>
+  logprobs.subarray(from, from + count).reduce((sum, logprob) => sum + logprob, 0)
+
+/** decay · old + (1 - decay) · new */
+const movedTowards = (from: Weights, to: Weights, decay: number): Weights =>
+  Object.fromEntries(
+    Object.entries(from).map(([name, { shape, data }]) => {
+      const target = to[name].data
+      return [
+        name,
+        HostTensor.f32(
+          shape,
+          data.map((value, i) => decay * value + (1 - decay) * target[i])
+        )
+      ]
+    })
+  )
+
+/** Weights on the backend for as long as the scope, overwritten when another version is wanted. */
+const makeResident = Effect.gen(function* () {
+  const backend = yield* Backend
+  const scope = yield* Effect.scope
+  const buffers: Record<string, Buffer> = {}
+  let held: PolicyVersion | undefined
+  const hold = Effect.fnUntraced(function* (version: PolicyVersion, weights: Weights) {
+    if (held === version) return buffers
+    held = undefined
+    for (const [name, value] of Object.entries(weights)) {
+      if (name in buffers) yield* backend.write(buffers[name], value)
+      else buffers[name] = yield* Scope.provide(backend.upload(value), scope)
+    }
+    held = version
+    return buffers
+  })
+  return { hold }
+})
