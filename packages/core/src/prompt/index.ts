@@ -1,2 +1,3 @@
 export * as Prediction from "./Prediction.ts"
 export * as Template from "./Template.ts"
+export { type Winnability, winnability, winnable } from "./winnable.ts"

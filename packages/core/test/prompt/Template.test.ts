@@ -3,7 +3,18 @@ import * as fc from "fast-check"
 import { Schema } from "effect"
 import { concat, utf8 } from "../../src/prompt/bytes.ts"
 import { outcomes } from "../../src/prompt/Prediction.ts"
-import { boxed, compact, parse, render, Template, thought } from "../../src/prompt/Template.ts"
+import {
+  boxed,
+  builtin,
+  candidates,
+  compact,
+  escaped,
+  parse,
+  render,
+  Template,
+  terse,
+  thought
+} from "../../src/prompt/Template.ts"
 import { arbitraries } from "../../src/testing/index.ts"
 
 /** Outcome and, where there is one, the answer as text: for tables of examples only. */
@@ -63,6 +74,57 @@ describe("the boxed template", () => {
   })
 })
 
+describe("the escaped template", () => {
+  const cases: ReadonlyArray<readonly [completion: string, expected: string]> = [
+    ["t</think>\\boxed{\\n}", "\n"],
+    ["t</think>\\boxed{\n}", "\n"],
+    ["t</think>\\boxed{\\\\n}", "\\n"],
+    ["t</think>\\boxed{\\}}", "}"],
+    ["t</think>\\boxed{\\{}", "{"],
+    ["t</think>\\boxed{\\frac{1}{2}}", "\\frac{1}{2}"],
+    ["t</think>\\boxed{a\\}", "malformed"],
+    ["t</think>\\boxed{\\", "malformed"],
+    ["t</think>\\boxed{}", "empty"]
+  ]
+  test.each(cases)("reads %j as %j", (completion, expected) => expect(read(escaped, completion)).toBe(expected))
+
+  test("gives back any answer that does not end the thought again, byte for byte", () => {
+    const bytes = fc.oneof(
+      fc.uint8Array({ minLength: 1 }),
+      fc
+        .array(fc.constantFrom("\\", "{", "}", "n", "\n", "\\boxed{"), { minLength: 1 })
+        .map((parts) => utf8(parts.join("")))
+    )
+    fc.assert(
+      fc.property(fc.uint8Array({ maxLength: 20 }), bytes, (thinking, answer) => {
+        expect(parse(escaped, render(escaped, thinking, answer))).toEqual({ outcome: "answered", bytes: answer })
+      })
+    )
+  })
+
+  test("differs from the boxed one in nothing where there is no backslash", () => {
+    const text = fc.array(fc.constantFrom("</think>", "{", "}", "a", "\n", "\\boxed{"), { maxLength: 10 })
+    fc.assert(
+      fc.property(text, (parts) => {
+        // The backslash of an opening comes before the box, so only one inside of an answer makes a difference.
+        const completion = utf8(parts.join(""))
+        const prediction = parse(boxed, completion)
+        if (prediction.outcome === "answered" && prediction.bytes.includes(0x5c)) return
+        expect(parse(escaped, completion)).toEqual(prediction)
+      })
+    )
+  })
+})
+
+test("variants of the boxed form differ in their instruction alone, and are known by their names", () => {
+  const { tail: _, name: __, ...form } = boxed
+  for (const template of [candidates, terse]) expect(template).toMatchObject(form)
+  for (const [name, template] of Object.entries(builtin)) expect(template.name).toBe(name)
+  expect(new Set(Object.values(builtin).map(({ tail }) => tail)).size).toBe(Object.keys(builtin).length)
+  expect(candidates.tail).toMatch(/several candidates/)
+  expect(terse.tail.length).toBeLessThan(boxed.tail.length / 2)
+})
+
 describe("the compact template", () => {
   const cases: ReadonlyArray<readonly [completion: string, expected: string]> = [
     ["4 up 2 is 6</think> 6<|end|>", " 6"],
@@ -87,7 +149,7 @@ describe("the compact template", () => {
   })
 })
 
-describe.each([boxed, compact])("every template ($name)", (template) => {
+describe.each(Object.values(builtin))("every template ($name)", (template) => {
   test("has exactly one outcome for any bytes, and never throws", () => {
     const markers = fc
       .array(fc.constantFrom("</think>", "\\boxed{", "{", "}", "<|end|>", "x", "\\", "</", "\\boxed"), {
@@ -102,18 +164,20 @@ describe.each([boxed, compact])("every template ($name)", (template) => {
     )
   })
 
-  test("finds its answer in the completion, after the last end of the thought", () => {
-    const continuation = { bytes: utf8("ab cd"), boundaries: [2, 5] }
-    fc.assert(
-      fc.property(arbitraries.completion(template, continuation), (completion) => {
-        const prediction = parse(template, completion.bytes)
-        if (prediction.outcome !== "answered") return
-        const after = Buffer.from(completion.bytes).subarray(thought(template, completion.bytes).length)
-        expect(after.includes(Buffer.from(prediction.bytes))).toBe(true)
-        expect(prediction.bytes.length).toBeGreaterThan(0)
-      })
-    )
-  })
+  // An escaped answer is spelled otherwise than it reads.
+  if (template.name !== "escaped")
+    test("finds its answer in the completion, after the last end of the thought", () => {
+      const continuation = { bytes: utf8("ab cd"), boundaries: [2, 5] }
+      fc.assert(
+        fc.property(arbitraries.completion(template, continuation), (completion) => {
+          const prediction = parse(template, completion.bytes)
+          if (prediction.outcome !== "answered") return
+          const after = Buffer.from(completion.bytes).subarray(thought(template, completion.bytes).length)
+          expect(after.includes(Buffer.from(prediction.bytes))).toBe(true)
+          expect(prediction.bytes.length).toBeGreaterThan(0)
+        })
+      )
+    })
 
   test("does not hand out a view of the completion's memory", () => {
     const completion = render(template, utf8("t"), utf8("x"))
