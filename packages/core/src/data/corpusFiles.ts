@@ -1,6 +1,6 @@
 /** Documents out of files, a chunk of the file at a time. Bad input is thrown as CorpusError. */
 import { createReadStream } from "node:fs"
-import { open } from "node:fs/promises"
+import { open, stat } from "node:fs/promises"
 import { basename } from "node:path"
 import { CorpusError } from "./CorpusError.ts"
 import type { Document } from "./Document.ts"
@@ -100,8 +100,9 @@ function withoutBlankLinesAround(all: ReadonlyArray<string>): string {
 async function detectSplit(path: string): Promise<Exclude<TextSplit, { readonly _tag: "Auto" }>> {
   const file = await open(path)
   try {
-    const { buffer, bytesRead } = await file.read(new Uint8Array(mebibyte), 0, mebibyte, 0)
-    const found = Buffer.from(buffer.buffer, 0, bytesRead).includes(endOfText)
+    const head = Buffer.alloc(Math.min(mebibyte, (await file.stat()).size))
+    const { bytesRead } = await file.read(head, 0, head.length, 0)
+    const found = head.subarray(0, bytesRead).includes(endOfText)
     return found ? { _tag: "Separator", separator: endOfText } : { _tag: "BlankLines", atLeast: 1000 }
   } finally {
     await file.close()
@@ -135,7 +136,9 @@ async function* lines(path: string): AsyncGenerator<Line> {
     }
   }
 
-  for await (const chunk of createReadStream(path, { highWaterMark: mebibyte / 4 })) {
+  const { size } = await stat(path)
+  const highWaterMark = Math.min(mebibyte / 4, Math.max(4096, size)) // a pipe has no size
+  for await (const chunk of createReadStream(path, { highWaterMark })) {
     const bytes: Uint8Array = chunk
     let start = 0
     for (let end = bytes.indexOf(10); end >= 0; end = bytes.indexOf(10, start)) {

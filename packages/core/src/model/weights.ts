@@ -22,24 +22,26 @@ const embedding = "model.embed_tokens.weight"
 const outputHead = "lm_head.weight"
 
 /** The names and shapes of all parameters of the Llama family, in the order of the forward pass. */
-export const weightShapes = (config: ModelConfig): ReadonlyMap<string, Shape> => {
+export const weightShapes = (config: ModelConfig): ReadonlyMap<string, Shape> => new Map(shapesOf(config))
+
+/** One after the other: a config that lies about its layers is found out at the first that is missing. */
+function* shapesOf(config: ModelConfig): Generator<[string, Shape]> {
   const { vocabSize, hiddenSize: d, intermediateSize: ffn, layers, heads, kvHeads, headDim } = config
-  const shapes = new Map<string, Shape>([[embedding, [vocabSize, d]]])
+  yield [embedding, [vocabSize, d]]
   for (let layer = 0; layer < layers; layer++) {
     const prefix = `model.layers.${layer}`
-    shapes.set(`${prefix}.input_layernorm.weight`, [d])
-    shapes.set(`${prefix}.self_attn.q_proj.weight`, [heads * headDim, d])
-    shapes.set(`${prefix}.self_attn.k_proj.weight`, [kvHeads * headDim, d])
-    shapes.set(`${prefix}.self_attn.v_proj.weight`, [kvHeads * headDim, d])
-    shapes.set(`${prefix}.self_attn.o_proj.weight`, [d, heads * headDim])
-    shapes.set(`${prefix}.post_attention_layernorm.weight`, [d])
-    shapes.set(`${prefix}.mlp.gate_proj.weight`, [ffn, d])
-    shapes.set(`${prefix}.mlp.up_proj.weight`, [ffn, d])
-    shapes.set(`${prefix}.mlp.down_proj.weight`, [d, ffn])
+    yield [`${prefix}.input_layernorm.weight`, [d]]
+    yield [`${prefix}.self_attn.q_proj.weight`, [heads * headDim, d]]
+    yield [`${prefix}.self_attn.k_proj.weight`, [kvHeads * headDim, d]]
+    yield [`${prefix}.self_attn.v_proj.weight`, [kvHeads * headDim, d]]
+    yield [`${prefix}.self_attn.o_proj.weight`, [d, heads * headDim]]
+    yield [`${prefix}.post_attention_layernorm.weight`, [d]]
+    yield [`${prefix}.mlp.gate_proj.weight`, [ffn, d]]
+    yield [`${prefix}.mlp.up_proj.weight`, [ffn, d]]
+    yield [`${prefix}.mlp.down_proj.weight`, [d, ffn]]
   }
-  shapes.set("model.norm.weight", [d])
-  if (!config.tieWordEmbeddings) shapes.set(outputHead, [vocabSize, d])
-  return shapes
+  yield ["model.norm.weight", [d]]
+  if (!config.tieWordEmbeddings) yield [outputHead, [vocabSize, d]]
 }
 
 /** The type of every parameter, for programs that take them. */
@@ -59,17 +61,17 @@ export const checkWeights = (
   path: string = "weights"
 ): Result.Result<Weights, WeightsError> => {
   const fail = (reason: string) => Result.fail(new WeightsError({ path, reason }))
-  const shapes = weightShapes(config)
   const checked: Array<[string, HostF32]> = []
-  for (const [name, shape] of shapes) {
+  for (const [name, shape] of shapesOf(config)) {
     const tensor = Object.hasOwn(tensors, name) ? tensors[name] : undefined
     if (tensor === undefined) return fail(`tensor ${name} is missing`)
     if (tensor.dtype !== "f32") return fail(`tensor ${name} is ${tensor.dtype}, not f32`)
     if (!sameShape(tensor.shape, shape)) return fail(shapeMismatch(config, name, tensor.shape, shape))
     checked.push([name, tensor])
   }
+  const known = new Set(checked.map(([name]) => name))
   for (const name of Object.keys(tensors)) {
-    if (shapes.has(name) || name.endsWith(".rotary_emb.inv_freq")) continue
+    if (known.has(name) || name.endsWith(".rotary_emb.inv_freq")) continue
     if (name !== outputHead) return fail(`tensor ${JSON.stringify(name)} is not part of this model`)
     if (!sameValues(tensors[name], tensors[embedding])) {
       return fail(`the config ties ${outputHead} to ${embedding}, but the two differ`)
