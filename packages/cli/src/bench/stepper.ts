@@ -2,14 +2,11 @@ import {
   Advantage,
   Backend,
   draw,
-  freshState,
   Optimizer,
-  PolicyStore,
   ReplayBuffer,
-  Restart,
   Reward,
   Sampler,
-  Supervisor,
+  spawnActors,
   Template,
   Verifier
 } from "@foretoken/core"
@@ -53,12 +50,12 @@ const tail = 1
  * length; the reward is 1 for every other rollout, so that every group teaches something.
  */
 export const makeStepper = Effect.fnUntraced(function* (
-  { stored, tokenizer }: LoadedModel,
+  model: LoadedModel,
   shape: StepShape,
   { seed, unit }: { readonly seed: number; readonly unit: number }
 ): Effect.fn.Return<Stepper, Error, Backend | Scope.Scope> {
+  const { stored, tokenizer } = model
   const meter: Meter = makeMeter(yield* Backend)
-  const onMeter = Effect.provideService(Backend, meter.backend)
   const context: RunContext = {
     seed,
     config: stored.config,
@@ -71,36 +68,11 @@ export const makeStepper = Effect.fnUntraced(function* (
     sampler: Sampler.make({ groupSize: shape.group, temperature: 1, maxTokens: shape.tokens }),
     verifier: Verifier.make(Reward.pure("every other", ({ rollout }) => rollout.index % 2)),
     buffer: ReplayBuffer.make({ capacity: shape.documents * shape.positions }),
-    optimizer: Optimizer.make({ learningRate: 1e-6, documentsPerMicroBatch: unit }),
-    store: PolicyStore.make({ weights: stored.weights, optimizer: freshState })
+    optimizer: Optimizer.make({ learningRate: 1e-6, documentsPerMicroBatch: unit })
   }
-  const supervisor = yield* Supervisor.make({ name: "bench", strategy: "one-for-one", restart: Restart.never })
-  const common = { capacity: 16, restart: Restart.never }
-  const store = yield* supervisor.spawn(stages.store.protocol, {
-    ...common,
-    name: "store",
-    make: onMeter(stages.store.make(context))
-  })
-  const sampler = yield* supervisor.spawn(stages.sampler.protocol, {
-    ...common,
-    name: "sampler",
-    make: onMeter(stages.sampler.make(context))
-  })
-  const verifier = yield* supervisor.spawn(stages.verifier.protocol, {
-    ...common,
-    name: "verifier",
-    make: onMeter(stages.verifier.make(context))
-  })
-  const buffer = yield* supervisor.spawn(stages.buffer.protocol, {
-    ...common,
-    name: "buffer",
-    make: onMeter(stages.buffer.make(context))
-  })
-  const optimizer = yield* supervisor.spawn(stages.optimizer.protocol, {
-    ...common,
-    name: "optimizer",
-    make: onMeter(stages.optimizer.make(context, store))
-  })
+  const actors = yield* Effect.provideService(spawnActors(stages, context, model, 1), Backend, meter.backend)
+  const { supervisor, store, verifier, buffer, optimizer } = actors
+  const [sampler] = actors.samplers
   let steps = 0
   let { policy } = yield* store.ask("Latest")
   const handled = () => supervisor.stats.actors.reduce((sum, actor) => sum + actor.handled, 0)

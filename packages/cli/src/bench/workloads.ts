@@ -32,7 +32,8 @@ export const makeTraining = Effect.fnUntraced(function* (
   { batch, length }: Sequences,
   seed: number
 ): Effect.fn.Return<Effect.Effect<Update, Error>, Error, Backend | Scope.Scope> {
-  const meter = makeMeter(yield* Backend)
+  const { thread } = yield* Backend
+  const meter = makeMeter((yield* thread({ name: "learner" })).backend)
   const optimizer = { rule: adamwRule({ learningRate: 1e-5 }), schedule: Schedule.constant(1), maxNorm: 1 }
   const programs = yield* makeProgramCache
   const learner = yield* makeLearner({ config, weights, optimizer, state: freshState, programs }).pipe(
@@ -64,8 +65,10 @@ export const makeDecoding = Effect.fnUntraced(function* (
 ): Effect.fn.Return<Effect.Effect<number, Error>, Error, Backend | Scope.Scope> {
   const sampling = { _tag: "temperature", temperature: 1 } as const
   const settings = { groupSize: batch, maxTokens: length, sampling, stop: [] }
-  const generator = yield* makeGenerator(config, settings, yield* makeProgramCache)
-  const resident = yield* Evaluator.uploadWeights(weights)
+  const { thread } = yield* Backend
+  const onThread = Effect.provideService(Backend, (yield* thread({ name: "sampler" })).backend)
+  const generator = yield* onThread(makeGenerator(config, settings, yield* makeProgramCache))
+  const resident = yield* onThread(Evaluator.uploadWeights(weights))
   const request = {
     trunk: { documents: 1, length: 1, tokens: Int32Array.of(0) },
     positions: 1,

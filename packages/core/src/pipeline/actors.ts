@@ -17,7 +17,7 @@ const capacity = 16
  * that restarts has lost nothing but the step at hand. Samplers and optimizer compute on threads of their own.
  */
 export const spawnActors = Effect.fnUntraced(function* (
-  pipeline: Pipeline,
+  pipeline: Pick<Pipeline, "sampler" | "verifier" | "buffer" | "optimizer">,
   context: RunContext,
   { stored }: LoadedModel,
   samplerCount: number

@@ -1,3 +1,4 @@
+export { spawnActors } from "./actors.ts"
 export * as Evaluator from "./Evaluator.ts"
 export * as Optimizer from "./Optimizer.ts"
 export * as Pipeline from "./Pipeline.ts"
