@@ -1,4 +1,4 @@
-import { Effect } from "effect"
+import { Clock, Effect } from "effect"
 import type { ActorCrashed, ActorRef, ActorStopped } from "../actor/index.ts"
 import type { StoredModel } from "../model/ModelDirectory.ts"
 import type { WeightsError } from "../model/weights.ts"
@@ -26,6 +26,8 @@ export interface CheckpointKeeper {
   readonly after: (step: number, validation: Validation) => Effect.Effect<void, KeepError>
   /** After the last step: its checkpoint is saved if it was not. */
   readonly finish: (step: number) => Effect.Effect<Kept, KeepError>
+  /** Seconds that checkpoints have taken since this was last asked. */
+  readonly seconds: () => number
 }
 
 export interface CheckpointKeeperOptions {
@@ -50,7 +52,10 @@ export const makeCheckpointKeeper = ({
   let best: CheckpointEntry | undefined
   let latest: { readonly step: number; readonly validation: Validation } | undefined
 
+  let seconds = 0
+
   const save = Effect.fnUntraced(function* (step: number, validation: Validation) {
+    const began = yield* Clock.currentTimeMillis
     const { policy, optimizer } = yield* store.ask("Latest")
     const { files, ...saved } = yield* saveCheckpoint(run, {
       step,
@@ -64,6 +69,7 @@ export const makeCheckpointKeeper = ({
     yield* ledger.sync
     yield* prune(run, keep)
     last = saved
+    seconds += ((yield* Clock.currentTimeMillis) - began) / 1000
     return saved
   })
 
@@ -79,7 +85,12 @@ export const makeCheckpointKeeper = ({
       const validation = latest?.step === step ? latest.validation : unmeasured
       const saved = last?.step === step ? last : yield* save(step, validation)
       return { last: saved, best: best ?? saved }
-    })
+    }),
+    seconds: () => {
+      const since = seconds
+      seconds = 0
+      return since
+    }
   }
 }
 

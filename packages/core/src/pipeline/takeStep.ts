@@ -26,6 +26,7 @@ export interface StepSettings {
 export const takeStep = Effect.fnUntraced(function* (running: Running, at: Progress, settings: StepSettings) {
   const { pipeline, context, actors, ledger } = running
   const began = yield* Clock.currentTimeMillis
+  const ledgerBegan = ledger.seconds()
   const sampled = yield* sampleStep(running, at.policy, at.step)
   const sampledAt = yield* Clock.currentTimeMillis
   const step = at.step + 1
@@ -48,6 +49,9 @@ export const takeStep = Effect.fnUntraced(function* (running: Running, at: Progr
     "actors/restarted": actors.supervisor.stats.actors.reduce((sum, { restarted }) => sum + restarted, 0),
     "seconds/sample": (sampledAt - began) / 1000,
     "seconds/update": (updatedAt - sampledAt) / 1000,
+    "seconds/ledger": ledger.seconds() - ledgerBegan,
+    // Those made since the row before: a row does not wait for the checkpoint of its own step.
+    "seconds/checkpoint": running.checkpoints.seconds(),
     "timer_lag/max_ms": yield* running.timerLag.largest
   }
   yield* running.metrics.append({ step, values: metrics })

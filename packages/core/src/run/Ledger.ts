@@ -4,7 +4,7 @@
  * a loss of power. A ledger ends at its last whole record, whatever a crash or a bad disk has left behind that.
  */
 import { dirname, join } from "node:path"
-import { Effect, Option, Result, Semaphore, Stream } from "effect"
+import { Duration, Effect, Option, Result, Semaphore, Stream } from "effect"
 import type { Scope } from "effect"
 import { Disk } from "../storage/Disk.ts"
 import type { DiskFile } from "../storage/Disk.ts"
@@ -34,6 +34,8 @@ export interface Ledger {
   readonly append: (records: ReadonlyArray<LedgerRecord>) => Effect.Effect<void, LedgerError | StorageError>
   /** Everything appended so far is durable once this returns. */
   readonly sync: Effect.Effect<void, StorageError>
+  /** Seconds that appends and syncs have taken since it was opened. */
+  readonly seconds: () => number
 }
 
 export interface LedgerOptions {
@@ -98,18 +100,35 @@ export const openLedger = (
       next += payloads.length
     })
 
-    const append = Effect.fnUntraced(function* (records: ReadonlyArray<LedgerRecord>) {
+    const encodeAndWrite = Effect.fnUntraced(function* (records: ReadonlyArray<LedgerRecord>) {
       const payloads = records.map(encodeRecord)
       const long = payloads.findIndex(({ length }) => length > largestPayload)
       if (long >= 0) {
         const reason = `a ${records[long]._tag} of ${payloads[long].length} bytes; at most ${largestPayload} fit a record`
         return yield* new LedgerError({ path: directory, reason })
       }
-      yield* mutex.withPermit(Effect.uninterruptible(write(payloads)))
+      yield* write(payloads)
     })
 
+    let seconds = 0
+    const alone = <A, E>(action: Effect.Effect<A, E>): Effect.Effect<A, E> =>
+      Effect.timed(action).pipe(
+        Effect.map(([duration, value]) => {
+          seconds += Duration.toSeconds(duration)
+          return value
+        }),
+        Effect.uninterruptible,
+        mutex.withPermit
+      )
+
     const sync = Effect.suspend(() => (Option.isSome(broken) ? Effect.fail(broken.value) : breaking(file.sync)))
-    return { directory, said, append, sync: mutex.withPermit(Effect.uninterruptible(sync)) }
+    return {
+      directory,
+      said,
+      append: (records) => alone(encodeAndWrite(records)),
+      sync: alone(sync),
+      seconds: () => seconds
+    }
   })
 
 /** The last whole one, or the one that has the flaw; none where a ledger is yet to begin. */

@@ -72,6 +72,7 @@ describe("a pipeline", () => {
         expect(row["reward/mean"]).toBeGreaterThan(0.2)
         expect(row["grad_norm"]).toBeGreaterThan(0)
         expect(row["actors/restarted"]).toBe(0)
+        expect(row["seconds/ledger"]).toBeGreaterThan(0)
         expect(row["completion/tokens"]).toBeLessThanOrEqual(6)
         const entropy = Number(row["entropy"])
         expect(entropy).toBeGreaterThan(3)
