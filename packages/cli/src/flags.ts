@@ -78,8 +78,12 @@ export const reward = Flag.String("reward").pipe(
   usually("prefixMatch", "a built-in reward, or the default export of a file")
 )
 
+/** Those of `Template.builtin`. */
+export const templateNames = ["boxed", "candidates", "terse", "escaped", "compact"] as const
+export type TemplateName = (typeof templateNames)[number]
+
 export const template = maybe(
-  Flag.Literals("template", ["boxed", "compact"]).pipe(
+  Flag.Literals("template", templateNames).pipe(
     Flag.withDescription(
       "how the model is asked and how it answers (default: compact where the vocabulary has <|think|>, else boxed)"
     )

@@ -2,6 +2,7 @@ import { Corpus, Exploits, Reward, Synthetic, Template, Tokenizer } from "@foret
 import { laws } from "@foretoken/core/testing"
 import * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
+import type { TemplateName } from "../flags.ts"
 import { InputError, UsageError } from "../failure.ts"
 import { makeProgress } from "../Progress.ts"
 import type { ChosenReward } from "../reward.ts"
@@ -18,7 +19,7 @@ interface Input {
   readonly corpus: string
   readonly field: string
   readonly model: string | undefined
-  readonly template: "boxed" | "compact" | undefined
+  readonly template: TemplateName | undefined
   readonly seed: number
   readonly cases: number
   readonly positions: number
@@ -67,7 +68,7 @@ type Text = Effect.Success<ReturnType<typeof openText>>
 
 /** Holds the reward to its laws, one after the other, until it hangs. */
 const examine = Effect.fnUntraced(function* ({ reward, hung }: Watched, { cases, seed, template }: Input) {
-  const form = template === "compact" ? Template.compact : Template.boxed
+  const form = Template.builtin[template ?? "boxed"]
   const about = { template: form.name, runs: cases, seed }
   const all = laws.reward(reward, { runs: cases, seed, template: form })
   const progress = yield* makeProgress({ title: "laws", unit: "laws", total: all.length })

@@ -4,13 +4,14 @@ import type { Prediction } from "@foretoken/core"
 import * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
 import { InputError } from "../failure.ts"
+import type { TemplateName } from "../flags.ts"
 import { openLoneReward } from "../reward.ts"
 import { table } from "../table.ts"
 
 interface Input {
   readonly cases: string
   readonly reward: string
-  readonly template: "boxed" | "compact" | undefined
+  readonly template: TemplateName | undefined
 }
 
 interface Output {
@@ -37,7 +38,7 @@ interface Case {
 export const run = (input: Input): Effect.Effect<Output, Error, Scope.Scope> =>
   Effect.gen(function* () {
     const { reward } = yield* openLoneReward(input.reward)
-    const template = (input.template ?? "boxed") === "boxed" ? Template.boxed : Template.compact
+    const template = Template.builtin[input.template ?? "boxed"]
     const cases = yield* readCases(input.cases)
     const verdicts = yield* Effect.forEach(cases, ({ continuation, completion }, i) => {
       const rollout = rolloutOf(template, problemOf(`case ${i + 1}`, continuation), completion)

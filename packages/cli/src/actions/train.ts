@@ -1,12 +1,13 @@
 import { access, rm } from "node:fs/promises"
 import { Backend, Corpus } from "@foretoken/core"
-import type { Backend as BackendService, LoadedModel, Pipeline } from "@foretoken/core"
+import type { Backend as BackendService, LoadedModel, Pipeline, Winnability } from "@foretoken/core"
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import type * as Scope from "effect/Scope"
 import type { BackendChoice } from "../backend.ts"
 import { backendLayer } from "../backend.ts"
+import type { TemplateName } from "../flags.ts"
 import { openModel } from "../model.ts"
 import { duration, makeProgress } from "../Progress.ts"
 import { freeRunDirectory } from "../runDirectory.ts"
@@ -34,7 +35,7 @@ export interface Input extends BackendChoice {
   readonly group: number
   readonly temperature: number
   readonly maxTokens: number
-  readonly template: "boxed" | "compact" | undefined
+  readonly template: TemplateName | undefined
   readonly samplers: number
   readonly lr: number | undefined
   readonly warmup: number
@@ -56,6 +57,8 @@ export interface Training {
   /** The run directory. */
   readonly directory: string
   readonly onStep: (report: Pipeline.StepReport) => Effect.Effect<void>
+  /** A line for whoever watches. */
+  readonly say: (line: string) => Effect.Effect<void>
 }
 
 /** What all objectives come to. */
@@ -69,6 +72,8 @@ export interface Trained {
   readonly best: string
   /** Of the last step. */
   readonly metrics: Readonly<Record<string, number>>
+  /** rpt: how many positions of the corpus cannot be won under the template. */
+  readonly winnability?: Winnability
 }
 
 interface Output extends Trained {
@@ -97,7 +102,7 @@ const trained = Effect.fnUntraced(function* (input: Input) {
   const result = yield* removedUnless(
     () => begun,
     directory,
-    objectiveRun({ input, corpus, policy, directory, onStep })
+    objectiveRun({ input, corpus, policy, directory, onStep, say: progress.print })
   )
   const seconds = ((yield* Clock.currentTimeMillis) - began) / 1000
   return { run: directory, objective: input.objective, backend, seconds, ...result }
