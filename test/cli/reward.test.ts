@@ -82,6 +82,15 @@ describe("foretoken reward score", () => {
     expect(verdicts).toEqual([{ outcome: "answered", prediction: "\ufffd", hex: "c3", value: 1 }])
   })
 
+  it("reads every built-in template", async () => {
+    const completion = "</think>\\boxed{\\n}"
+    const path = file("escaped.jsonl", JSON.stringify({ continuation: ["0a"], completion }))
+    const valueUnder = async (template: string) =>
+      (await json(["reward", "score", path, "--template", template])).verdicts[0].value
+    const values = await Promise.all(["boxed", "candidates", "terse", "escaped", "compact"].map(valueUnder))
+    expect(values).toEqual([0, 0, 0, 1, 0])
+  })
+
   it("takes a reward from a file, and says why it could not score", async () => {
     const reward = file("picky.ts", "export default () => NaN")
     const { verdicts } = await json(["reward", "score", file("cases.jsonl", lines), "--reward", reward])

@@ -6,7 +6,6 @@ import type { Input, Trained, Training } from "../actions/train.ts"
 import { InputError, UsageError } from "../failure.ts"
 import { findCertificate, openReward } from "../reward.ts"
 import { templateOf } from "./template.ts"
-import { corpusWinnability, winnabilityLine } from "./winnability.ts"
 
 /** Reinforcement pre-training on plain text. */
 export const reinforcementRun = ({
@@ -14,22 +13,17 @@ export const reinforcementRun = ({
   corpus,
   policy,
   directory,
-  onStep,
-  say
+  onStep
 }: Training): Effect.Effect<Trained, Error, Backend> =>
   Effect.gen(function* () {
     const problems = yield* problemSettings(input)
     const chosen = yield* openReward(input.reward)
     const found = yield* findCertificate(chosen, input.certificate)
     const documentsPerStep = input.documents ?? 4
-    const template = templateOf(input.template, policy.tokenizer)
-    const asked = corpus.pipe(Corpus.nextToken(problems))
-    const winnability = yield* corpusWinnability(asked, policy.tokenizer, template)
-    yield* say(winnabilityLine(winnability, template.name))
     const pipeline = Pipeline.make({
       policy,
-      problems: asked,
-      template,
+      problems: corpus.pipe(Corpus.nextToken(problems)),
+      template: templateOf(input.template, policy.tokenizer),
       sampler: Sampler.make({
         groupSize: input.group,
         temperature: input.temperature,
@@ -63,8 +57,7 @@ export const reinforcementRun = ({
       weightsHash: result.weightsHash,
       checkpoint: last.directory,
       best: best.directory,
-      metrics: result.metrics,
-      winnability
+      metrics: result.metrics
     }
   }).pipe(Effect.scoped)
 
