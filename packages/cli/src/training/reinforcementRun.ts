@@ -6,6 +6,7 @@ import type { Input, Trained, Training } from "../actions/train.ts"
 import { InputError, UsageError } from "../failure.ts"
 import { findCertificate, openReward } from "../reward.ts"
 import { templateOf } from "./template.ts"
+import { corpusWinnability, winnabilityLine } from "./winnability.ts"
 
 /** Reinforcement pre-training on plain text. */
 export const reinforcementRun = ({
@@ -13,23 +14,28 @@ export const reinforcementRun = ({
   corpus,
   policy,
   directory,
-  onStep
+  onStep,
+  say
 }: Training): Effect.Effect<Trained, Error, Backend> =>
   Effect.gen(function* () {
     const problems = yield* problemSettings(input)
     const chosen = yield* openReward(input.reward)
     const found = yield* findCertificate(chosen, input.certificate)
     const documentsPerStep = input.documents ?? 4
+    const template = templateOf(input.template, policy.tokenizer)
+    const asked = corpus.pipe(Corpus.nextToken(problems))
+    const winnability = yield* corpusWinnability(asked, policy.tokenizer, template)
+    yield* say(winnabilityLine(winnability, template.name))
     const pipeline = Pipeline.make({
       policy,
-      problems: corpus.pipe(Corpus.nextToken(problems)),
-      template: templateOf(input.template, policy.tokenizer),
+      problems: asked,
+      template,
       sampler: Sampler.make({
         groupSize: input.group,
         temperature: input.temperature,
         maxTokens: input.maxTokens
       }),
-      verifier: Verifier.make(chosen.reward, { certificate: found?.certificate }),
+      verifier: Verifier.make(chosen.reward, { sourceHash: chosen.sourceHash, certificate: found?.certificate }),
       buffer: ReplayBuffer.make({ capacity: Math.max(512, documentsPerStep * input.positions), maxPolicyAge: 0 }),
       optimizer: Optimizer.make({
         advantage: Advantage[input.advantage],
@@ -57,7 +63,8 @@ export const reinforcementRun = ({
       weightsHash: result.weightsHash,
       checkpoint: last.directory,
       best: best.directory,
-      metrics: result.metrics
+      metrics: result.metrics,
+      winnability
     }
   }).pipe(Effect.scoped)
 

@@ -25,11 +25,14 @@ export type VerifierProtocol = typeof VerifierProtocol
 
 export interface VerifierSettings {
   readonly reward: string
+  /** SHA-256 (hex) of the file that the reward comes from. */
+  readonly sourceHash?: string
   /** What the reward was put through before, where it was: goes into the manifest and into checkpoints. */
   readonly certificate?: Certificate
 }
 
 export interface VerifierOptions extends Partial<JudgeSettings>, Partial<TruthOptions> {
+  readonly sourceHash?: string | undefined
   readonly certificate?: Certificate | undefined
 }
 
@@ -44,6 +47,7 @@ export const make = (
   reward: Reward<unknown, Truth>,
   {
     certificate,
+    sourceHash,
     decay = 0.999,
     timeLimit = reward.claims.needsModel ? "10 minutes" : "10 seconds"
   }: VerifierOptions = {}
@@ -58,7 +62,11 @@ export const make = (
   })
   return {
     protocol: VerifierProtocol,
-    settings: { reward: reward.name, ...(certificate === undefined ? {} : { certificate }) },
+    settings: {
+      reward: reward.name,
+      ...(sourceHash === undefined ? {} : { sourceHash }),
+      ...(certificate === undefined ? {} : { certificate })
+    },
     make: (context) => {
       const handlers = makeHandlers(context)
       return reward.claims.needsModel ? onThread("verifier", handlers) : handlers

@@ -6,7 +6,7 @@ import { type Claims, claims } from "./Claims.ts"
 import { describe, pure, type PureScore, type Reward } from "./Reward.ts"
 
 /** What is wrong with the module, as one line without its path. */
-export class Unusable extends Error {}
+class Unusable extends Error {}
 
 /** Imports a module and takes its default export. Throws Unusable. */
 export const importReward = async (url: string): Promise<Reward<unknown, unknown>> => {
