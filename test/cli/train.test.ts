@@ -88,7 +88,8 @@ describe("foretoken train on the generated corpus", () => {
 
   it("evaluates direct and reasoned accuracy by entropy and by what decides a token", async () => {
     const args = ["eval", "--model", start.checkpoint, "--corpus", "dials", "--documents", "8", "--max-tokens", "12"]
-    const { documents, positions, direct, reasoned, difference, outcomes } = await json([...args, "--reasoned"])
+    const evaluated = await json([...args, "--reasoned"])
+    const { documents, positions, direct, reasoned, difference, outcomes, template, winnability } = evaluated
     expect({ documents, positions }).toEqual({ documents: 8, positions: 64 })
     expect(reasoned.all.count).toBe(direct.all.count)
     expect(difference.estimate).toBeCloseTo(reasoned.all.estimate - direct.all.estimate, 12)
@@ -96,6 +97,8 @@ describe("foretoken train on the generated corpus", () => {
     const sum = (rows: ReadonlyArray<{ count: number }>) => rows.reduce((total, { count }) => total + count, 0)
     expect(sum(direct.disjoint)).toBe(positions)
     expect(sum(direct.tags)).toBe(positions)
+    // Nothing in the generated text collides with the template.
+    expect([template, winnability]).toEqual(["compact", { positions, unwinnable: 0, firstTokenUnwinnable: 0 }])
     // All positions without --positions and --reasoned: more than the draw of them.
     const all = await json(args)
     expect(all.positions).toBeGreaterThan(positions)

@@ -1,6 +1,7 @@
 import { Backend, Corpus, Difficulty, draw, Evaluation, Evaluator, loadPolicy, makeRunContext } from "@foretoken/core"
 import { NextToken, Problems, Synthetic } from "@foretoken/core"
-import type { Evaluator as Evaluators, RunContext } from "@foretoken/core"
+import { winnability } from "@foretoken/core"
+import type { Evaluator as Evaluators, RunContext, Winnability } from "@foretoken/core"
 import * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
@@ -12,6 +13,7 @@ import { makeProgress } from "../Progress.ts"
 import { samplingAt } from "../sampling.ts"
 import { table } from "../table.ts"
 import { templateOf } from "../training/template.ts"
+import { winnabilityLine } from "../training/winnability.ts"
 
 interface Input extends BackendChoice {
   readonly model: string
@@ -37,6 +39,9 @@ interface Output {
   readonly positions: number
   /** Which entropy the rows are cut by. */
   readonly entropy: string
+  /** How many of the positions cannot be won under the template, whatever is answered. */
+  readonly template: string
+  readonly winnability: Winnability
   readonly direct: Evaluation.AccuracyTable
   /** With --reasoned: accuracy after thinking, how far it is above direct, and how completions ended. */
   readonly reasoned?: Evaluation.AccuracyTable
@@ -65,12 +70,14 @@ const evaluated = Effect.fnUntraced(function* (input: Input) {
   const weights = yield* evaluator.upload(stored.weights)
   const progress = yield* makeProgress({ title: "evaluating", unit: "documents", total: documents.length })
 
+  const asked: Array<NextToken.Problem> = []
   const direct: Array<Evaluation.PositionRecord> = []
   const reasoned: Array<Evaluators.ReasonedRecord> = []
   for (let done = 0; done < documents.length; done += documentsPerBatch) {
     const batch = documents.slice(done, done + documentsPerBatch)
     const entropies = yield* evaluator.entropies(weights, batch, Difficulty.top16)
     const heldOut = batch.map((document, d) => heldOutOf(input, corpus, context, document, entropies[d]))
+    asked.push(...heldOut.flatMap((own) => own.map(({ problem }) => problem)))
     direct.push(...(yield* evaluator.direct(weights, heldOut)))
     if (input.reasoned) reasoned.push(...(yield* evaluator.reasoned(weights, heldOut)))
     yield* progress.update(done + batch.length)
@@ -84,6 +91,8 @@ const evaluated = Effect.fnUntraced(function* (input: Input) {
     skipped,
     positions: direct.length,
     entropy: Difficulty.describe(Difficulty.top16),
+    template: template.name,
+    winnability: winnability(template, asked),
     direct: tableOf(direct)
   }
   if (!input.reasoned) return found
@@ -174,6 +183,7 @@ export const show = (output: Output): string => {
   const headings = ["positions", "count", "direct", ...(thought.length === 0 ? [] : ["reasoned"])]
   const read = `${output.documents} documents of ${output.corpus} (${output.skipped} too short), by ${output.entropy}`
   const more = [
+    winnabilityLine(output.winnability, output.template),
     ...(difference === undefined ? [] : [`reasoned - direct: ${interval(difference)}`]),
     ...(outcomes === undefined
       ? []

@@ -1,6 +1,6 @@
 import { access, rm } from "node:fs/promises"
 import { Backend, Corpus } from "@foretoken/core"
-import type { Backend as BackendService, LoadedModel, Pipeline } from "@foretoken/core"
+import type { Backend as BackendService, LoadedModel, Pipeline, Winnability } from "@foretoken/core"
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
@@ -57,6 +57,8 @@ export interface Training {
   /** The run directory. */
   readonly directory: string
   readonly onStep: (report: Pipeline.StepReport) => Effect.Effect<void>
+  /** A line for whoever watches. */
+  readonly say: (line: string) => Effect.Effect<void>
 }
 
 /** What all objectives come to. */
@@ -70,6 +72,8 @@ export interface Trained {
   readonly best: string
   /** Of the last step. */
   readonly metrics: Readonly<Record<string, number>>
+  /** rpt: how many positions of the corpus cannot be won under the template. */
+  readonly winnability?: Winnability
 }
 
 interface Output extends Trained {
@@ -98,7 +102,7 @@ const trained = Effect.fnUntraced(function* (input: Input) {
   const result = yield* removedUnless(
     () => begun,
     directory,
-    objectiveRun({ input, corpus, policy, directory, onStep })
+    objectiveRun({ input, corpus, policy, directory, onStep, say: progress.print })
   )
   const seconds = ((yield* Clock.currentTimeMillis) - began) / 1000
   return { run: directory, objective: input.objective, backend, seconds, ...result }

@@ -10,7 +10,7 @@ interface Common {
   readonly parameters: number
   readonly steps: number
   readonly stepSeconds: Spread
-  /** Of the backend's own product of two 1024 x 1024 matrices, before and after the measured steps */
+  /** Of the backend's own product of two 1024 x 1024 matrices, the fastest before and after the measured steps */
   readonly ceilingGflops: number
   readonly timerLagMs: TimerLag
   /** Peak resident memory of the process */

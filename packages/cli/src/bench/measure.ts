@@ -3,7 +3,6 @@ import type { CompileError, ExecutionError, LoadedModel, BackendError } from "@f
 import * as Effect from "effect/Effect"
 import { matmulRates } from "./ceiling.ts"
 import type { StepReport } from "./Report.ts"
-import { spreadOf } from "./Spread.ts"
 import { watchTimerLag } from "./timerLag.ts"
 
 /** Steps before the measured ones: the first compiles, the second finds memory and caches warm. */
@@ -11,7 +10,7 @@ export const warmup = 2
 
 type Machine = Pick<StepReport, "backend" | "parameters" | "ceilingGflops" | "timerLagMs" | "rssBytes">
 
-/** Repeats `once`, and the matrix product before and after, of which the share of the ceiling is taken. */
+/** Repeats `once`, and the matrix product before and after: the fastest of these is the ceiling. */
 export const measure = Effect.fnUntraced(function* <A, E, R>(
   { stored }: LoadedModel,
   once: Effect.Effect<A, E, R>,
@@ -34,7 +33,7 @@ export const measure = Effect.fnUntraced(function* <A, E, R>(
   const machine = {
     backend: name,
     parameters: parameterCount(stored.config),
-    ceilingGflops: spreadOf([...before, ...(yield* product)]).median,
+    ceilingGflops: Math.max(...before, ...(yield* product)),
     timerLagMs,
     // Node gives kilobytes on every system.
     rssBytes: process.resourceUsage().maxRSS * 1024

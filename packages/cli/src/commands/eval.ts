@@ -7,8 +7,8 @@ export const evaluate = makeCommand({
   description:
     "Next-token accuracy of a model on a text, by difficulty. That is the entropy of the 16 likeliest tokens under this " +
     "model; intervals are 95 % bootstrap intervals over documents. direct: the likeliest token; with --reasoned also after thinking, at the " +
-    "same positions. The JSON is { corpus, backend, documents, skipped, positions, entropy, direct, reasoned?, " +
-    "difference?, outcomes? }; a table is { all, nested, disjoint, tags }, a row { name, from, to, estimate, low, high, " +
+    "same positions. The JSON is { corpus, backend, documents, skipped, positions, entropy, template, winnability, direct, " +
+    "reasoned?, difference?, outcomes? }; a table is { all, nested, disjoint, tags }, a row { name, from, to, estimate, low, high, " +
     "count, clusters }.",
   flags: {
     model: flags.model,

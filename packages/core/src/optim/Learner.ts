@@ -201,7 +201,8 @@ export const makeLearner = (options: LearnerOptions): Effect.Effect<Learner, Bac
       weights,
       update: (batches) => Effect.provideService(update(batches), Backend, backend),
       snapshot: Effect.map(
-        Effect.forEach(Object.entries(weights), snapshotOf, { concurrency: "unbounded" }),
+        // One after the other: memory that arrives makes the collector work, and it shall not do all of it at once.
+        Effect.forEach(Object.entries(weights), snapshotOf),
         Object.fromEntries<HostF32>
       ),
       state: Effect.suspend(() => stateIn(freshState)),

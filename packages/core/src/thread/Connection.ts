@@ -1,10 +1,11 @@
+import { setTimeout as sleep } from "node:timers/promises"
 import { Worker } from "node:worker_threads"
-import type { Transferable } from "node:worker_threads"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
 import type { ThreadOptions } from "../tensor/Backend.ts"
-import type { Answer, BackendSource, Call, Request } from "./messages.ts"
+import { makeFerry } from "./messages.ts"
+import type { Answer, BackendSource, Call, Ferry, Piece, Request, WorkerData } from "./messages.ts"
 
 type Done = Extract<Answer, { readonly _tag: "done" }>
 
@@ -16,9 +17,11 @@ export interface Connection {
   /** A number that no call and no value sent ahead has had. */
   readonly nextId: () => number
   /** Fails with the reason, in a line. */
-  readonly call: (id: number, call: Call, transfer?: ReadonlyArray<Transferable>) => Effect.Effect<Done, string>
-  /** What wants no answer. */
-  readonly send: (request: Request, transfer?: ReadonlyArray<Transferable>) => void
+  readonly call: (id: number, call: Call) => Effect.Effect<Done, string>
+  /** Sends a piece once a slot of the ferry is free for it; `load` writes it there. */
+  readonly ship: (load: (ferry: Ferry, slot: number) => Piece) => Effect.Effect<void, string>
+  /** Sends what wants no answer. */
+  readonly send: (request: Request) => void
 }
 
 /** Starts a thread and waits until its backend is there; fails with what is wrong. The thread ends with the scope. */
@@ -27,12 +30,16 @@ export const connect = (
   { name: threadName, timeout }: ThreadOptions
 ): Effect.Effect<Connection, string, Scope.Scope> =>
   Effect.gen(function* () {
+    const ferry = makeFerry(slots)
+    const workerData: WorkerData = { source, ferry }
     const worker = yield* Effect.acquireRelease(
-      Effect.sync(() => new Worker(entry, { ...startedFromSource, ...limits(source), workerData: source })),
-      (worker) => Effect.promise(() => worker.terminate())
+      Effect.sync(() => new Worker(entry, { ...startedFromSource, ...limits(source), workerData })),
+      (worker) => Effect.promise(() => ended(worker, source.grace ?? 10_000))
     )
     const waiting = new Map<number, (outcome: Effect.Effect<Done, string>) => void>()
     let state: { readonly _tag: "alive" } | { readonly _tag: "ended"; readonly reason: string } = { _tag: "alive" }
+    const free = Array.from({ length: slots }, (_, i) => i)
+    const shipping: Array<{ readonly go: (slot: number) => void; readonly fail: (reason: string) => void }> = []
     let ids = 0
 
     const end = (why: string): void => {
@@ -41,6 +48,7 @@ export const connect = (
       state = { _tag: "ended", reason }
       for (const settle of waiting.values()) settle(Effect.fail(reason))
       waiting.clear()
+      for (const { fail } of shipping.splice(0)) fail(reason)
     }
     yield* Effect.addFinalizer(() => Effect.sync(() => end("its scope has closed")))
 
@@ -60,6 +68,12 @@ export const connect = (
             return resume(Effect.succeed(answer.name))
           case "unusable":
             return resume(Effect.fail(answer.reason))
+          case "emptied": {
+            const next = shipping.shift()
+            if (next === undefined) free.push(answer.slot)
+            else next.go(answer.slot)
+            return
+          }
           default:
             waiting.get(answer.id)?.(answer._tag === "done" ? Effect.succeed(answer) : Effect.fail(answer.reason))
             waiting.delete(answer.id)
@@ -67,30 +81,65 @@ export const connect = (
       })
     })
 
-    const send: Connection["send"] = (request, transfer = []) => {
+    const send: Connection["send"] = (request) => {
       // oxlint-disable-next-line unicorn/require-post-message-target-origin -- a thread has no origin
-      if (state._tag === "alive") worker.postMessage(request, transfer)
+      if (state._tag === "alive") worker.postMessage(request)
     }
-    const answered: Connection["call"] = (id, call, transfer) =>
+    const ship: Connection["ship"] = (load) =>
+      Effect.callback((resume) => {
+        const go = (slot: number) => {
+          send(load(ferry, slot))
+          resume(Effect.void)
+        }
+        const passage = { go, fail: (reason: string) => resume(Effect.fail(reason)) }
+        if (state._tag === "ended") return passage.fail(state.reason)
+        const slot = free.shift()
+        if (slot !== undefined) return go(slot)
+        shipping.push(passage)
+        return Effect.sync(() => {
+          const at = shipping.indexOf(passage)
+          if (at >= 0) shipping.splice(at, 1)
+        })
+      })
+    const answered: Connection["call"] = (id, call) =>
       Effect.callback((resume) => {
         if (state._tag === "ended") return resume(Effect.fail(state.reason))
         waiting.set(id, resume)
-        send({ _tag: "call", id, call }, transfer)
+        send({ _tag: "call", id, call })
         return Effect.sync(() => waiting.delete(id))
       })
-    const inTime: Connection["call"] = (id, call, transfer) =>
+    const inTime: Connection["call"] = (id, call) =>
       timeout === undefined
-        ? answered(id, call, transfer)
-        : Effect.timeoutOrElse(answered(id, call, transfer), {
+        ? answered(id, call)
+        : Effect.timeoutOrElse(answered(id, call), {
             duration: timeout,
             orElse: () => {
               end(`a call took longer than ${Duration.format(Duration.fromInputUnsafe(timeout))}`)
-              void worker.terminate()
               return answered(id, call)
             }
           })
-    return { name, isAlive: () => state._tag === "alive", nextId: () => ids++, call: inTime, send }
+    return { name, isAlive: () => state._tag === "alive", nextId: () => ids++, call: inTime, ship, send }
   })
+
+/**
+ * Ends a thread: when it has done what it is at, if that does not take longer than the grace. Only then by force, and without
+ * waiting for it: a native call cannot be interrupted, and one that comes back to a thread that was ended by force may
+ * abort the process (onnxruntime-node does).
+ */
+const ended = async (worker: Worker, grace: number): Promise<void> => {
+  if (worker.threadId === -1) return
+  const gone = new Promise<true>((resolve) => worker.once("exit", () => resolve(true)))
+  const request: Request = { _tag: "end" }
+  // oxlint-disable-next-line unicorn/require-post-message-target-origin -- a thread has no origin
+  worker.postMessage(request)
+  if (await Promise.race([gone, sleep(grace, false, { ref: false })])) return
+  worker.unref()
+  void worker.terminate()
+  await Promise.race([gone, sleep(100)])
+}
+
+/** Slots of a ferry: one that is filled while others are on their way. */
+const slots = 4
 
 // Run from its sources, the project resolves its own packages to sources in the thread, too.
 const fromSource = import.meta.url.endsWith(".ts")

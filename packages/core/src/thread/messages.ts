@@ -2,8 +2,14 @@
 import type { ResourceLimits } from "node:worker_threads"
 import type { Routine } from "../routine/Routine.ts"
 import type { CompileOptions } from "../tensor/Backend.ts"
-import type { HostTensor, TensorType } from "../tensor/HostTensor.ts"
+import type { DType, HostTensor, TensorType } from "../tensor/HostTensor.ts"
 import type { GraphData } from "./GraphData.ts"
+
+/** What a thread is started with. */
+export interface WorkerData {
+  readonly source: BackendSource
+  readonly ferry: Ferry
+}
 
 /** Where a thread finds its backend. */
 export interface BackendSource {
@@ -13,6 +19,8 @@ export interface BackendSource {
   readonly options: unknown
   /** Of the thread's own heap; tensors are outside it. */
   readonly resourceLimits?: ResourceLimits
+  /** Milliseconds that a thread gets to end by itself, in which a call under way may finish: 10,000 unless given. */
+  readonly grace?: number
 }
 
 /** A buffer by the call that made it, and which of its outputs it was. */
@@ -38,13 +46,38 @@ export type Call =
   | { readonly _tag: "read"; readonly buffer: BufferId; readonly into: HostTensor | "new memory" }
   | { readonly _tag: "apply"; readonly routine: Routine<BufferId> }
 
-/** Part of a value that a later call refers to: elements from `at` on. */
+/** Part of a value that a later call refers to: elements from `at` on, as many as lie in a slot of the ferry. */
 export interface Piece {
   readonly _tag: "piece"
   readonly staged: number
   readonly type: TensorType
   readonly at: number
-  readonly data: HostTensor["data"]
+  readonly elements: number
+  readonly slot: number
+}
+
+/** Memory that both threads share, in which pieces of large values go over: allocated once, a few slots of equal size. */
+export interface Ferry {
+  readonly memory: SharedArrayBuffer
+  readonly slots: number
+}
+
+/** Bytes of a slot: what is copied at a time, less than a millisecond of work. */
+export const slotBytes = 2 ** 20
+
+export const makeFerry = (slots: number): Ferry => ({ memory: new SharedArrayBuffer(slots * slotBytes), slots })
+
+/** The elements in a slot; all element types fit, none is wider than four bytes. */
+export const inSlot = ({ memory }: Ferry, slot: number, dtype: DType, elements: number): HostTensor["data"] => {
+  const at = slot * slotBytes
+  switch (dtype) {
+    case "f32":
+      return new Float32Array(memory, at, elements)
+    case "i32":
+      return new Int32Array(memory, at, elements)
+    case "bool":
+      return new Uint8Array(memory, at, elements)
+  }
 }
 
 export type Request =
@@ -54,11 +87,15 @@ export type Request =
   | { readonly _tag: "close"; readonly call: number }
   /** A value that was sent ahead will not be used. */
   | { readonly _tag: "forget"; readonly staged: number }
+  /** The last request: all is let go of, and the thread ends by itself. */
+  | { readonly _tag: "end" }
 
 /** An output that came to the host, a buffer that is known by its call, or what lies where it was wanted. */
 export type SentOutput = HostTensor | "buffer" | "in place"
 
 export type Answer =
+  /** A piece was taken out of its slot. */
+  | { readonly _tag: "emptied"; readonly slot: number }
   | { readonly _tag: "ready"; readonly name: string }
   | { readonly _tag: "unusable"; readonly reason: string }
   | {

@@ -8,7 +8,8 @@ import type { Backend, BackendError, Buffer, CompileError, ExecutionError, Progr
 import type { HostTensor } from "../tensor/HostTensor.ts"
 import { HostTensor as Host, sizeOf } from "../tensor/HostTensor.ts"
 import { decode } from "./GraphData.ts"
-import type { Answer, BufferId, Call, Piece, Request, SentOutput, SentValue, Staged } from "./messages.ts"
+import { inSlot } from "./messages.ts"
+import type { Answer, BufferId, Call, Ferry, Piece, Request, SentOutput, SentValue, Staged } from "./messages.ts"
 
 type Say = (answer: Answer, transfer: ReadonlyArray<Transferable>) => void
 
@@ -23,9 +24,14 @@ const nothing: Done = { outputs: [], found: [], program: "none", buffers: [] }
 
 /**
  * The thread's side: takes requests in their order, one at a time, and answers each call. It runs a backend for someone
- * who knows programs and buffers by the calls that made them.
+ * who knows programs and buffers by the calls that made them. `last` is called when it is asked to end.
  */
-export const serve = (backend: (typeof Backend)["Service"], say: Say): ((request: Request) => Promise<void>) => {
+export const serve = (
+  backend: (typeof Backend)["Service"],
+  ferry: Ferry,
+  say: Say,
+  last: () => void
+): ((request: Request) => Promise<void>) => {
   const kept = new Map<number, Done & { readonly scope: Scope.Closeable }>()
   const staged = new Map<number, HostTensor>()
 
@@ -110,11 +116,16 @@ export const serve = (backend: (typeof Backend)["Service"], say: Say): ((request
     if (own !== undefined) await Effect.runPromise(Scope.close(own.scope, Exit.void))
   }
 
-  const gather = ({ staged: id, type, at, data }: Piece): void => {
+  const end = async (): Promise<void> => {
+    for (const call of [...kept.keys()].toReversed()) await close(call)
+    last()
+  }
+
+  const gather = ({ staged: id, type, at, elements, slot }: Piece): void => {
     const whole = staged.get(id) ?? Host.make(type.dtype, type.shape, Host.allocate(type.dtype, sizeOf(type.shape)))
     staged.set(id, whole)
-    whole.data.set(data, at)
-    free({ data })
+    whole.data.set(inSlot(ferry, slot, type.dtype, elements), at)
+    say({ _tag: "emptied", slot }, [])
   }
 
   const take = (request: Request): void | Promise<void> => {
@@ -127,10 +138,13 @@ export const serve = (backend: (typeof Backend)["Service"], say: Say): ((request
         return gather(request)
       case "forget":
         staged.delete(request.staged)
+        return
+      case "end":
+        return end()
     }
   }
-  let last = Promise.resolve()
-  return (request) => (last = last.then(() => take(request)))
+  let taken = Promise.resolve()
+  return (request) => (taken = taken.then(() => take(request)))
 }
 
 /** Memory that is not needed goes back at once, not when the collector comes round to it. */

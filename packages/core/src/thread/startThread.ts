@@ -1,5 +1,3 @@
-import { Buffer as NodeBuffer } from "node:buffer"
-import type { Transferable } from "node:worker_threads"
 import * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
 import type { Routine } from "../routine/Routine.ts"
@@ -13,12 +11,13 @@ import { showType } from "../tensor/Shape.ts"
 import type { Connection } from "./Connection.ts"
 import { connect } from "./Connection.ts"
 import { encode } from "./GraphData.ts"
+import { inSlot, slotBytes } from "./messages.ts"
 import type { BackendSource, BufferId, SentValue, Staged } from "./messages.ts"
 
 /**
  * A backend on a thread of its own (node:worker_threads), which loads it from `source`. The caller's thread does no more
- * than hand values over: they are copied once, in pieces with room for other work between them, and move from there on;
- * what comes back moves without a copy. Fails with a BackendError where the thread or its backend does not start.
+ * than hand values over: large ones in pieces, through memory that both threads share, with room for other work between
+ * them. What comes back moves without a copy, or lies in shared memory that the caller gave. Fails with a BackendError where the thread or its backend does not start.
  */
 export const startThread = (
   source: BackendSource,
@@ -60,13 +59,10 @@ const proxy = (source: BackendSource, connection: Connection): (typeof Backend)[
       const run = nextId()
       if (fetch.includes("resident")) yield* Effect.addFinalizer(() => close(run))
       const values: Array<SentValue> = []
-      const memory: Array<Transferable> = []
       for (const input of inputs) {
-        const sent = "_tag" in input ? yield* idOf(input) : yield* handOver(connection, input)
-        values.push("memory" in sent ? sent.value : sent)
-        if ("memory" in sent) memory.push(...sent.memory)
+        values.push("_tag" in input ? yield* idOf(input) : yield* handOver(connection, input))
       }
-      const { outputs } = yield* call(run, { _tag: "run", program: id, inputs: values }, memory)
+      const { outputs } = yield* call(run, { _tag: "run", program: id, inputs: values })
       return outputs.map((output, i): Value => {
         if (typeof output !== "string") return output
         const into = fetch[i]
@@ -91,14 +87,12 @@ const proxy = (source: BackendSource, connection: Connection): (typeof Backend)[
     upload: Effect.fnUntraced(function* (value: HostTensor) {
       const id = nextId()
       yield* Effect.addFinalizer(() => close(id))
-      const sent = yield* handOver(connection, value)
-      yield* call(id, { _tag: "upload", value: sent.value }, sent.memory)
+      yield* call(id, { _tag: "upload", value: yield* handOver(connection, value) })
       return new ThreadBuffer({ dtype: value.dtype, shape: value.shape }, connection, { call: id, output: 0 })
     }, asBackendError),
     write: Effect.fnUntraced(function* (buffer: Buffer, value: HostTensor) {
       const target = yield* idOf(buffer)
-      const sent = yield* handOver(connection, value)
-      yield* call(nextId(), { _tag: "write", buffer: target, value: sent.value }, sent.memory)
+      yield* call(nextId(), { _tag: "write", buffer: target, value: yield* handOver(connection, value) })
     }, asBackendError),
     read: Effect.fnUntraced(function* (buffer: Buffer, into?: HostTensor) {
       const shared = into?.data.buffer instanceof SharedArrayBuffer ? into : "new memory"
@@ -122,45 +116,28 @@ const proxy = (source: BackendSource, connection: Connection): (typeof Backend)[
 /** No buffer has it. */
 const nowhere: BufferId = { call: -1, output: -1 }
 
-/** Elements copied at a time: 4 MiB, about a millisecond. */
-const pieceLength = 2 ** 20
+/** Bytes up to which a value goes with its call. */
+const small = 2 ** 16
 
-interface HandedOver {
-  readonly value: HostTensor | Staged
-  /** Moves along with the value. */
-  readonly memory: ReadonlyArray<Transferable>
-}
-
-/** A copy of the value on its way: a small one goes with the call, a large one ahead of it, piece by piece. */
-const handOver = (connection: Connection, value: HostTensor): Effect.Effect<HandedOver> => {
-  const type: TensorType = { dtype: value.dtype, shape: value.shape }
-  if (value.data.length <= pieceLength) {
-    const data = copyOf(value.data, 0, value.data.length)
-    return Effect.succeed({ value: HostTensor.make(value.dtype, value.shape, data), memory: [data.buffer] })
+/** A copy of the value on its way: a small one with the call, a large one ahead of it, piece by piece. */
+const handOver = (connection: Connection, value: HostTensor): Effect.Effect<HostTensor | Staged, string> => {
+  const { dtype, shape, data } = value
+  if (data.byteLength <= small) {
+    return Effect.succeed(copyInto(value, HostTensor.make(dtype, shape, HostTensor.allocate(dtype, data.length))))
   }
   const staged = connection.nextId()
-  return Effect.gen(function* () {
-    for (let at = 0; at < value.data.length; at += pieceLength) {
-      const data = copyOf(value.data, at, Math.min(at + pieceLength, value.data.length))
-      connection.send({ _tag: "piece", staged, type, at, data }, [data.buffer])
+  const perPiece = slotBytes / data.BYTES_PER_ELEMENT
+  const pieces = Effect.gen(function* () {
+    for (let at = 0; at < data.length; at += perPiece) {
+      const part = data.subarray(at, at + perPiece)
+      yield* connection.ship((ferry, slot) => {
+        inSlot(ferry, slot, dtype, part.length).set(part)
+        return { _tag: "piece", staged, type: { dtype, shape }, at, elements: part.length, slot }
+      })
       yield* Effect.yieldNow
     }
-    return { value: { staged }, memory: [] }
-  }).pipe(Effect.onInterrupt(() => Effect.sync(() => connection.send({ _tag: "forget", staged }))))
-}
-
-type Moving = (Float32Array | Int32Array | Uint8Array) & { readonly buffer: ArrayBuffer }
-
-/** Memory that is not shared, not pooled, and not cleared before it is written. */
-const copyOf = (data: HostTensor["data"], from: number, to: number): Moving => {
-  const part = data.subarray(from, to)
-  const { buffer } = NodeBuffer.allocUnsafeSlow(part.byteLength)
-  const copy =
-    part instanceof Float32Array
-      ? new Float32Array(buffer)
-      : part instanceof Int32Array
-        ? new Int32Array(buffer)
-        : new Uint8Array(buffer)
-  copy.set(part)
-  return copy as Moving // its memory is the buffer just made
+    const sent: Staged = { staged }
+    return sent
+  })
+  return Effect.onInterrupt(pieces, () => Effect.sync(() => connection.send({ _tag: "forget", staged })))
 }

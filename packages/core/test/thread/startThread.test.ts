@@ -9,7 +9,7 @@ import { startThread } from "../../src/thread/startThread.ts"
 const module = new URL("./brokenBackend.ts", import.meta.url).href
 const small = { maxOldGenerationSizeMb: 64 }
 const start = (options: { readonly timeout?: number } = {}) =>
-  startThread({ module, options: {}, resourceLimits: small }, { name: "test", ...options })
+  startThread({ module, options: {}, resourceLimits: small, grace: 200 }, { name: "test", ...options })
 
 const pair = { dtype: "f32", shape: [2] } as const
 const { graph } = Graph.trace(({ x }: { x: Tensor }) => [x.mul(2)], { x: pair })
