@@ -8,11 +8,17 @@ import { guardMemory } from "./wasm/guardMemory.ts"
 /** A way to run TensorFlow.js, loaded and ready. */
 export interface Device {
   readonly kind: "tensorflow" | "wasm"
-  /** "tfjs:tensorflow", "tfjs:tensorflow-gpu", "tfjs:wasm" */
+  /** "tfjs:tensorflow", "tfjs:tensorflow-gpu", "tfjs:wasm"; ":bf16" behind it where products are of that precision */
   readonly name: string
   /** What it runs on, in words. */
   readonly detail: string
 }
+
+/**
+ * At which precision f32 matrices are multiplied natively. "bf16" lets oneDNN round their elements to bfloat16 on processors
+ * that multiply those faster (Intel's AMX; elsewhere it changes nothing). One process has one of the two.
+ */
+export type FpMath = "f32" | "bf16"
 
 /** A device that cannot be had: what is wrong, and what would put it right. */
 export class DeviceMissing extends Error {
@@ -39,20 +45,21 @@ export const using = <A>(device: Device, f: () => A): A => {
 const require = createRequire(import.meta.url)
 
 /** libtensorflow through tfjs-node-gpu or else tfjs-node, whichever has a binding that loads. */
-export const loadTensorflow = async (): Promise<Device> => {
+export const loadTensorflow = async (fpmath: FpMath): Promise<Device> => {
   const installed = ["@tensorflow/tfjs-node-gpu", "@tensorflow/tfjs-node"].filter(
     (name) => folderOf(name) !== undefined
   )
   const built = installed.filter(hasBinding)
-  // libtensorflow would greet on stderr; one line about oneDNN it writes all the same.
-  process.env["TF_CPP_MIN_LOG_LEVEL"] ??= "2"
+  prepare(fpmath)
   restoreUtilities()
   const problems: Array<string> = []
   for (const name of built) {
     try {
       // The name stays a variable so that the types compile where the optional package is absent.
       await import(name)
-      return tensorflowDevice(name)
+      loaded = fpmath
+      warm()
+      return tensorflowDevice(name, fpmath)
     } catch (error) {
       problems.push(`${name} does not load: ${error instanceof Error ? error.message : String(error)}`)
       // A package registers its kernels before it looks for its binding.
@@ -69,13 +76,39 @@ export const loadTensorflow = async (): Promise<Device> => {
   )
 }
 
-const tensorflowDevice = (name: string): Device => {
+/** What libtensorflow reads from the environment when it is loaded, and never again. */
+const prepare = (fpmath: FpMath): void => {
+  if (loaded !== "not yet" && loaded !== fpmath) {
+    throw new DeviceMissing(
+      `libtensorflow runs with fpmath ${loaded} in this process`,
+      `take fpmath ${fpmath} in a process of its own`
+    )
+  }
+  // It would greet on stderr; one line about oneDNN it writes all the same.
+  process.env["TF_CPP_MIN_LOG_LEVEL"] ??= "2"
+  if (fpmath === "bf16") process.env["TF_SET_ONEDNN_FPMATH_MODE"] = "BF16"
+}
+
+let loaded: FpMath | "not yet" = "not yet"
+
+/**
+ * The addon keeps the names of operations' attributes in one set for all threads and does not guard it: they are all in
+ * there once a tensor has been made and reshaped, which is what this backend does beside running sessions.
+ */
+const warm = (): void => {
+  void tf.engine().setBackend("tensorflow")
+  tf.tidy(() => tf.reshape(tf.tensor1d([1]), [1, 1]).dataSync())
+}
+
+const tensorflowDevice = (name: string, fpmath: FpMath): Device => {
   // Only tfjs-node's backend has the flag.
   const { isUsingGpuDevice = false } = tf.findBackend("tensorflow") as { readonly isUsingGpuDevice?: boolean }
   return {
     kind: "tensorflow",
-    name: isUsingGpuDevice ? "tfjs:tensorflow-gpu" : "tfjs:tensorflow",
-    detail: `libtensorflow through ${name}, on the ${isUsingGpuDevice ? "GPU" : "CPU"}`
+    name: `tfjs:tensorflow${isUsingGpuDevice ? "-gpu" : ""}${fpmath === "bf16" ? ":bf16" : ""}`,
+    detail:
+      `libtensorflow through ${name}, on the ${isUsingGpuDevice ? "GPU" : "CPU"}` +
+      (fpmath === "bf16" ? ", matrices multiplied at bfloat16 precision where that is faster" : "")
   }
 }
 

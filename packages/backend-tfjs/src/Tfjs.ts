@@ -1,8 +1,9 @@
-import { Backend, BackendError } from "@foretoken/core"
+import { Backend, BackendError, startThread } from "@foretoken/core"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
+import type * as Scope from "effect/Scope"
 import * as tf from "@tensorflow/tfjs-core"
-import type { Device } from "./Device.ts"
+import type { Device, FpMath } from "./Device.ts"
 import { DeviceMissing, loadTensorflow, loadWasm, using } from "./Device.ts"
 import { make, reasonOf } from "./TfjsBackend.ts"
 
@@ -14,9 +15,9 @@ export type Probe =
   | { readonly device: string; readonly status: "works"; readonly detail: string }
   | { readonly device: string; readonly status: "missing"; readonly detail: string; readonly howToGetIt: string }
 
-const load = (device: "tensorflow" | "wasm"): Effect.Effect<Device, DeviceMissing> =>
+const load = (device: "tensorflow" | "wasm", fpmath: FpMath = "f32"): Effect.Effect<Device, DeviceMissing> =>
   Effect.tryPromise({
-    try: device === "wasm" ? loadWasm : loadTensorflow,
+    try: () => (device === "wasm" ? loadWasm() : loadTensorflow(fpmath)),
     catch: (error) =>
       error instanceof DeviceMissing
         ? error
@@ -26,26 +27,40 @@ const load = (device: "tensorflow" | "wasm"): Effect.Effect<Device, DeviceMissin
           )
   })
 
-const choose = (device: TfjsDevice): Effect.Effect<Device, DeviceMissing> =>
-  device === "auto" ? Effect.catch(load("tensorflow"), () => load("wasm")) : load(device)
+const choose = ({ device, fpmath }: TfjsOptions): Effect.Effect<Device, DeviceMissing> =>
+  device === "tensorflow" || device === "wasm"
+    ? load(device, fpmath)
+    : Effect.catch(load("tensorflow", fpmath), () => load("wasm"))
+
+export interface TfjsOptions {
+  /** "auto" unless given. */
+  readonly device?: TfjsDevice
+  /** Of the native device; "f32" unless given. */
+  readonly fpmath?: FpMath
+}
 
 /**
  * The backend on TensorFlow.js. Its name says which one runs: "tfjs:tensorflow", "tfjs:tensorflow-gpu", "tfjs:wasm".
- * Fails with a BackendError where the device asked for is missing.
+ * Fails with a BackendError where the device asked for is missing. A run occupies its thread until it is done.
  */
-const layer = (options: { readonly device?: TfjsDevice } = {}): Layer.Layer<Backend, BackendError> => {
-  const { device = "auto" } = options
-  return Layer.effect(
-    Backend,
-    choose(device).pipe(
-      Effect.flatMap(make),
-      Effect.mapError(
-        ({ message, howToGetIt }) =>
-          new BackendError({ backend: `tfjs:${device}`, reason: `${message}; ${howToGetIt}` })
+const layer = (options: TfjsOptions = {}): Layer.Layer<Backend, BackendError> =>
+  Layer.effect(Backend, makeBackend(options))
+
+/** The service alone: what a thread of its own loads (see `startThread`). */
+export const makeBackend = (
+  options: TfjsOptions
+): Effect.Effect<(typeof Backend)["Service"], BackendError, Scope.Scope> =>
+  choose(options).pipe(
+    Effect.flatMap((device) =>
+      make(device, (thread) =>
+        startThread({ module: import.meta.url, options: { ...options, device: device.kind } }, thread)
       )
+    ),
+    Effect.mapError(
+      ({ message, howToGetIt }) =>
+        new BackendError({ backend: `tfjs:${options.device ?? "auto"}`, reason: `${message}; ${howToGetIt}` })
     )
   )
-}
 
 const multiplies = (device: Device): Effect.Effect<Device, DeviceMissing> =>
   Effect.try({

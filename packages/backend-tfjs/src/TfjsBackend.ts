@@ -1,26 +1,20 @@
 import type { Backend, CompileOptions, Graph, HostTensor, TensorType, Value } from "@foretoken/core"
-import {
-  BackendError,
-  CompileError,
-  copyInto,
-  ExecutionError,
-  expand,
-  routinesAsPrograms,
-  showType
-} from "@foretoken/core"
+import { BackendError, CompileError, copyInto, ExecutionError, routinesAsPrograms, showType } from "@foretoken/core"
 import * as tf from "@tensorflow/tfjs-core"
 import * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
 import type { Device } from "./Device.ts"
 import { using } from "./Device.ts"
-import type { Kernel } from "./lowering/Lowering.ts"
-import { native } from "./lowering/table.ts"
-import { lowerGraph } from "./Plan.ts"
+import type { Lowered } from "./Lowered.ts"
+import { openProgram } from "./native/openProgram.ts"
 import { alias, fromHost, toHost } from "./tensors.ts"
 import { TfjsBuffer } from "./TfjsBuffer.ts"
+import { lowerGraph } from "./wasm/Plan.ts"
+
+type Service = (typeof Backend)["Service"]
 
 /** The Backend service on a loaded device. */
-export const make = (device: Device): Effect.Effect<(typeof Backend)["Service"], never, Scope.Scope> => {
+export const make = (device: Device, thread: Service["thread"]): Effect.Effect<Service, never, Scope.Scope> => {
   const { name } = device
 
   const attempt = <A>(f: () => A): Effect.Effect<A, BackendError> =>
@@ -29,7 +23,7 @@ export const make = (device: Device): Effect.Effect<(typeof Backend)["Service"],
       catch: (error) => new BackendError({ backend: name, reason: reasonOf(error) })
     })
 
-  const graphs: Omit<(typeof Backend)["Service"], "apply" | "thread"> = {
+  const graphs: Omit<Service, "apply" | "thread"> = {
     name,
 
     compile: (graph, options) =>
@@ -37,7 +31,7 @@ export const make = (device: Device): Effect.Effect<(typeof Backend)["Service"],
         Effect.try({
           try: () => {
             checkFetch(graph, options)
-            return using(device, () => lowerGraph(expand(graph, native), device.kind))
+            return using(device, () => (device.kind === "wasm" ? lowerGraph(graph) : openProgram(graph)))
           },
           catch: (error) => new CompileError({ backend: name, reason: `${options.name}: ${reasonOf(error)}` })
         }),
@@ -47,7 +41,7 @@ export const make = (device: Device): Effect.Effect<(typeof Backend)["Service"],
           run: (inputs) =>
             Effect.acquireRelease(
               Effect.try({
-                try: () => using(device, () => run(lowered.run, graph, options, name, inputs)),
+                try: () => using(device, () => run(lowered, graph, options, name, inputs)),
                 catch: (error) => new ExecutionError({ backend: name, program: options.name, reason: reasonOf(error) })
               }),
               (outputs) =>
@@ -74,18 +68,11 @@ export const make = (device: Device): Effect.Effect<(typeof Backend)["Service"],
     read: (buffer, into) => attempt(() => copyInto(toHost(TfjsBuffer.of(name, buffer).tensor, buffer.type), into))
   }
 
-  return Effect.map(routinesAsPrograms(graphs), (apply) => {
-    const service: (typeof Backend)["Service"] = {
-      ...graphs,
-      apply,
-      thread: () => Effect.succeed({ backend: service, isAlive: () => true })
-    }
-    return service
-  })
+  return Effect.map(routinesAsPrograms(graphs), (apply) => ({ ...graphs, apply, thread }))
 }
 
 const run = (
-  kernel: Kernel,
+  lowered: Lowered,
   graph: Graph,
   { fetch }: CompileOptions,
   device: string,
@@ -106,7 +93,7 @@ const run = (
   }
   fetch.forEach((each) => typeof each === "object" && donated(each.donate))
   const tensors = tf.tidy(() => [
-    ...kernel(given.map((value) => (value instanceof TfjsBuffer ? value.tensor : fromHost(value))))
+    ...lowered.run(given.map((value) => (value instanceof TfjsBuffer ? value.tensor : fromHost(value))))
   ])
   try {
     return tensors.map((tensor, i): Value => {

@@ -1,1 +1,1 @@
-export { type Probe, Tfjs, type TfjsDevice } from "./Tfjs.ts"
+export { type Probe, Tfjs, type TfjsDevice, type TfjsOptions } from "./Tfjs.ts"
