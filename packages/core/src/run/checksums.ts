@@ -9,7 +9,7 @@ import type { DiskFile, DiskService } from "../storage/Disk.ts"
 import type { StorageError } from "../storage/StorageError.ts"
 import { RunError } from "./Run.ts"
 
-export const checksumsName = "SHA256SUMS"
+const checksumsName = "SHA256SUMS"
 
 /** SHA-256, hex, by file name. */
 export type Checksums = Readonly<Record<string, string>>
@@ -89,7 +89,7 @@ export const verifyChecksums = (directory: string): Effect.Effect<Checksums, Run
     return sums
   })
 
-export const parseChecksums = (text: string): Result.Result<Checksums, string> => {
+const parseChecksums = (text: string): Result.Result<Checksums, string> => {
   const lines = text.split("\n")
   if (lines.pop() !== "") return Result.fail("its last line is not whole")
   const sums: Record<string, string> = {}

@@ -63,7 +63,7 @@ const attempt = <A>(path: string, action: () => Promise<A>): Effect.Effect<A, St
   Effect.tryPromise({ try: action, catch: (cause) => StorageError.of(path, cause) })
 
 /** Files of this machine. All work is done on Node's thread pool: no call blocks the caller's thread. */
-export const nodeDisk: DiskService = {
+const nodeDisk: DiskService = {
   open: (path, mode) =>
     Effect.map(
       attempt(path, () => open(path, { read: "r", create: "wx+", append: "a+" }[mode])),

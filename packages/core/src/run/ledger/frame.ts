@@ -12,7 +12,7 @@ import { crc32 } from "node:zlib"
 import { currentVersion } from "./migrations.ts"
 
 export const headerBytes = 20
-export const frameBytes = 12
+const frameBytes = 12
 export const largestPayload = 2 ** 26
 
 const magic = new TextEncoder().encode("foretokn")

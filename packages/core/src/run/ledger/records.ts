@@ -8,7 +8,7 @@ import { PolicyVersion } from "../../rl/Rollout.ts"
 import { Bytes, Exact, Float32s, Float64s, Int32s } from "./columns.ts"
 
 /** The first record of every ledger. */
-export const Begun = Schema.TaggedStruct("begun", {
+const Begun = Schema.TaggedStruct("begun", {
   /** SHA-256, hex, of manifest.json. */
   manifest: Schema.String,
   /** The policy before the first update. */
@@ -18,9 +18,9 @@ export const Begun = Schema.TaggedStruct("begun", {
 })
 
 /** The tokens that problems of a step are about. Written again where a later step asks about it again. */
-export const Document = Schema.TaggedStruct("document", { step: Schema.Int, id: Schema.String, tokens: Int32s })
+const Document = Schema.TaggedStruct("document", { step: Schema.Int, id: Schema.String, tokens: Int32s })
 
-export const Problem = Schema.TaggedStruct("problem", {
+const Problem = Schema.TaggedStruct("problem", {
   step: Schema.Int,
   /** epoch/document@anchor: no two problems of a run have the same. */
   id: Schema.String,
@@ -36,7 +36,7 @@ export const Problem = Schema.TaggedStruct("problem", {
   of: Schema.Int
 })
 
-export const Rollout = Schema.TaggedStruct("rollout", {
+const Rollout = Schema.TaggedStruct("rollout", {
   step: Schema.Int,
   /** problem/index. */
   id: Schema.String,
@@ -52,7 +52,7 @@ export const Rollout = Schema.TaggedStruct("rollout", {
   bytes: Bytes
 })
 
-export const Verdict = Schema.TaggedStruct("verdict", {
+const Verdict = Schema.TaggedStruct("verdict", {
   step: Schema.Int,
   rollout: Schema.String,
   outcome: Schema.Literals(outcomes),
@@ -63,7 +63,7 @@ export const Verdict = Schema.TaggedStruct("verdict", {
 })
 
 /** What an update learns from. */
-export const Batch = Schema.TaggedStruct("batch", {
+const Batch = Schema.TaggedStruct("batch", {
   step: Schema.Int,
   /** In the order of the batch. */
   problems: Schema.Array(Schema.String),
@@ -74,7 +74,7 @@ export const Batch = Schema.TaggedStruct("batch", {
   unused: Schema.Array(Schema.String)
 })
 
-export const Update = Schema.TaggedStruct("update", {
+const Update = Schema.TaggedStruct("update", {
   step: Schema.Int,
   from: PolicyVersion,
   /** As `from` where the update was skipped. */
@@ -85,7 +85,7 @@ export const Update = Schema.TaggedStruct("update", {
 })
 
 /** A checkpoint that is durable. */
-export const Checkpoint = Schema.TaggedStruct("checkpoint", {
+const Checkpoint = Schema.TaggedStruct("checkpoint", {
   step: Schema.Int,
   /** Its name below checkpoints/. */
   name: Schema.String,
@@ -95,9 +95,9 @@ export const Checkpoint = Schema.TaggedStruct("checkpoint", {
 })
 
 /** The run went on after a death: whatever was recorded before of steps after `step` is void. */
-export const Resumed = Schema.TaggedStruct("resumed", { step: Schema.Int, policy: PolicyVersion })
+const Resumed = Schema.TaggedStruct("resumed", { step: Schema.Int, policy: PolicyVersion })
 
-export const Ended = Schema.TaggedStruct("ended", {
+const Ended = Schema.TaggedStruct("ended", {
   /** The last step that was made. */
   step: Schema.Int,
   policy: PolicyVersion,
