@@ -6,6 +6,7 @@ import {
   mergeQueries,
   ofTrunk,
   overKeys,
+  scalar,
   vocabularyChunks
 } from "../tensor/decompose.ts"
 import { concat } from "../tensor/operations.ts"
@@ -98,21 +99,29 @@ export const compositeRules: { readonly [C in Composite]: Rule<C> } = {
   },
 
   /**
-   * One softmax over all sets of keys: with weights P and dP = g·vᵀ per set, dS = P ∘ (dP - ⟨g, y⟩) · scale, then
-   * dq = Σ dS·k, dk = dSᵀ·q, dv = Pᵀ·g. All branches and all heads that share a trunk's keys are rows of one product.
+   * One softmax over all sets of keys: with weights P = share · within and dP = g·vᵀ per set,
+   * dS = P ∘ (dP - ⟨g, y⟩), then dq = Σ dS·k · scale, dk = dSᵀ·q · scale, dv = Pᵀ·g. What is per query, share and scale and
+   * ⟨g, y⟩, goes into the factors: on [D,H,B,L,C] there is one product and one multiplication.
    */
   attention: ({ scale }, inputs, [y], [g]) => {
     const [q] = inputs
+    const scaled = q.mul(scale)
     const weights = attentionWeights(inputs, scale)
     const inner = g.mul(y).sum(-1, true)
     const parts = keySets(inputs).map(({ k, v }, set) => {
-      const scores = weights[set].mul(againstKeys(g, v).sub(inner)).mul(scale)
-      return { q: overKeys(scores, k), k: towardsKeys(scores, q, k), v: towardsKeys(weights[set], g, v) }
+      const { within, share } = weights[set]
+      const pulled = g.mul(share)
+      const less = againstKeys(concat([pulled, inner.mul(share).neg()], -1), withOnes(v))
+      const scores = within.mul(less)
+      return { q: overKeys(scores, k), k: towardsKeys(scores, scaled, k), v: towardsKeys(within, pulled, v) }
     })
     const dq = parts.map((part) => part.q).reduce((total, part) => total.add(part))
-    return [dq, ...parts.flatMap((part) => [part.k, part.v, undefined])]
+    return [dq.mul(scale), ...parts.flatMap((part) => [part.k, part.v, undefined])]
   }
 }
+
+/** [..., n] with a 1 behind: a product with it adds what stands at that place. */
+const withOnes = (x: Tensor): Tensor => concat([x, scalar(1).broadcastTo(x.shape.with(-1, 1))], -1)
 
 /** What queries x [D,H,B,L,dh] send to the keys of a set by their weights [D,H,B,L,C]: a gradient of the shape of `keys`. */
 const towardsKeys = (weights: Tensor, x: Tensor, keys: Tensor): Tensor => {

@@ -6,8 +6,11 @@ import type { Tensor } from "./Tensor.ts"
 
 type Decompose<C extends Composite> = (params: PrimitiveParams[C], inputs: ReadonlyArray<Tensor>) => Tensor
 
-/** Stands for minus infinity in masked scores: its exponential is 0 in f32, and no NaN comes of it. */
-const MASKED = -1e30
+/**
+ * Stands for minus infinity in masked scores: beside any score of a model its exponential is 0 in f32, no NaN comes of it,
+ * and what is rounded off it stays small.
+ */
+const MASKED = -1e6
 
 /** log(sum(exp(x))) along the last axis, kept; the maximum is taken out first, so nothing overflows. */
 const logSumExp = (x: Tensor): Tensor => {
@@ -87,18 +90,28 @@ export const overKeys = (weights: Tensor, v: Tensor): Tensor => {
   return mergeQueries(weights, v.shape[1]).matmul(v).reshape([documents, heads, branches, length, v.shape[3]])
 }
 
-/** Attention weights over each set of keys: [D,H,B,L,C] */
-export const attentionWeights = (inputs: ReadonlyArray<Tensor>, scale: number): ReadonlyArray<Tensor> => {
+/** How a query divides itself: its softmax within a set of keys, and the share of that set in the softmax over all. */
+export interface SetWeights {
+  /** [D,H,B,L,C] */
+  readonly within: Tensor
+  /** [D,H,B,L,1] */
+  readonly share: Tensor
+}
+
+/**
+ * Attention weights, set by set: the scores of two sets are never put side by side, only what each of them adds up to.
+ * All queries against all keys is the largest tensor of a model with small heads, so every pass over it counts.
+ */
+export const attentionWeights = (inputs: ReadonlyArray<Tensor>, scale: number): ReadonlyArray<SetWeights> => {
   const scaled = inputs[0].mul(scale)
-  // Added, not selected: the mask is small, and an addition that broadcasts is several times as fast as a selection.
-  const scores = keySets(inputs).map(({ k, mask }) => againstKeys(scaled, k).add(mask.select(scalar(0), MASKED)))
-  const weights = concat(scores, 4).softmax()
-  let start = 0
-  return scores.map(({ shape }) => {
-    const from = start
-    start += shape[4]
-    return weights.sliceAxis(4, from, start)
-  })
+  const sets = keySets(inputs).map(({ k, mask }) =>
+    // Added, not selected: the mask is small, and an addition that broadcasts is several times as fast as a selection.
+    chunkSum(againstKeys(scaled, k).add(mask.select(scalar(0), MASKED)))
+  )
+  const top = sets.map((set) => set.top).reduce((largest, other) => largest.maximum(other))
+  const masses = sets.map((set) => set.sum.mul(set.top.sub(top).exp()))
+  const total = masses.reduce((sum, mass) => sum.add(mass))
+  return sets.map(({ softmax }, set) => ({ within: softmax, share: masses[set].div(total) }))
 }
 
 /** Every composite by smaller primitives; what a backend without a kernel for it runs, and what its gradient must match. */
@@ -124,7 +137,7 @@ export const decompose: { readonly [C in Composite]: Decompose<C> } = {
   },
   attention: ({ scale }, inputs) => {
     const weights = attentionWeights(inputs, scale)
-    const parts = keySets(inputs).map(({ v }, set) => overKeys(weights[set], v))
+    const parts = keySets(inputs).map(({ v }, set) => overKeys(weights[set].within, v).mul(weights[set].share))
     return parts.reduce((total, part) => total.add(part))
   }
 }
