@@ -17,9 +17,15 @@ export const trunkLogprobs = (
   return selectedLogProb(hidden, projection(config, weights), ids).reshape([documents, length - 1])
 }
 
+/** Branches as they have to be read to tell how probable their tokens are: nothing follows the last one. */
+export const withoutLast = ({ tokens, anchors }: Branches): Branches => ({
+  tokens: tokens.sliceAxis(2, 0, Math.max(1, tokens.shape[2] - 1)),
+  anchors
+})
+
 /**
  * Log-probability of each branch token after the first `given` ones (the template's tail, >= 1), under the policy at
- * `temperature`: f32 [D,B,L-given].
+ * `temperature`: f32 [D,B,L-given]. What is encoded may lack the last tokens (`withoutLast`).
  */
 export const branchLogprobs = (
   config: ModelConfig,
@@ -49,7 +55,9 @@ export const targetLogprobs = (
   targets: Tensor,
   temperature: number
 ): Tensor => {
-  const hidden = encoded.branches[0].reshape([-1, config.hiddenSize]).gather(targets.sub(1).maximum(0))
+  const [read] = encoded.branches
+  const all = read.pad([0, 0, 0, 0], [0, 0, tokens.shape[2] - read.shape[2], 0])
+  const hidden = all.reshape([-1, config.hiddenSize]).gather(targets.sub(1).maximum(0))
   const scaled = temperature === 1 ? hidden : hidden.mul(1 / temperature)
   return selectedLogProb(scaled, projection(config, weights), tokens.reshape([-1]).gather(targets))
 }

@@ -74,7 +74,7 @@ export interface Padding {
   /** T is a multiple of this, and at least `trunkLength`. */
   readonly multiple?: number
   readonly trunkLength?: number
-  /** L is a multiple of `multiple`, and at least this. */
+  /** L is the tail and a multiple of `multiple` (so that completions of full length need no padding), and at least this. */
   readonly branchLength?: number
   /** B is at least this, e.g. K · G. */
   readonly branches?: number
@@ -116,8 +116,8 @@ export const packBranches = (
   const D = Math.max(rows.length, padding.documents ?? 0)
   const B = rows.reduce((count, row) => Math.max(count, row.length), padding.branches ?? 0)
   const completions = rows.flat().map(({ completion }) => completion.length)
-  const longest = tail.length + completions.reduce((a, b) => Math.max(a, b), 0)
-  const L = bucket(Math.max(longest, padding.branchLength ?? 0), padding.multiple)
+  const longest = completions.reduce((a, b) => Math.max(a, b), 0)
+  const L = Math.max(tail.length + bucket(longest, padding.multiple), padding.branchLength ?? 0)
   const tokens = new Int32Array(D * B * L)
   const anchors = new Int32Array(D * B)
   const lengths = new Int32Array(D * B)

@@ -3,7 +3,7 @@
  * the micro-batch's share of the loss (a sum divided by a count of the whole batch) and sums for the metrics.
  */
 import type { ModelConfig } from "../model/ModelConfig.ts"
-import { branchLogprobs, targetLogprobs, trunkLogprobs } from "../model/tokenLogprobs.ts"
+import { branchLogprobs, targetLogprobs, trunkLogprobs, withoutLast } from "../model/tokenLogprobs.ts"
 import type { WeightsOf } from "../model/Transformer.ts"
 import { encode } from "../model/Transformer.ts"
 import type { Shape } from "../tensor/HostTensor.ts"
@@ -39,7 +39,7 @@ export const nextToken: Objective = (config, weights, { trunk, trunkWeights }) =
  */
 export const supervised: Objective = (config, weights, { trunk, trunkWeights, branches, anchors, branchWeights }) => {
   const hung = { tokens: branches, anchors }
-  const encoded = encode(config, weights, trunk, [hung])
+  const encoded = encode(config, weights, trunk, [withoutLast(hung)])
   const ofBranches = weighted(
     branchLogprobs(config, weights, encoded, hung, 1, 1),
     branchWeights.sliceAxis(2, 1, branches.shape[2])
@@ -60,7 +60,7 @@ export const policy =
   (config, weights, data) => {
     const { trunk, branches, anchors, tokenCount, tokensRead } = data
     const hung = { tokens: branches, anchors }
-    const encoded = encode(config, weights, trunk, [hung])
+    const encoded = encode(config, weights, trunk, [withoutLast(hung)])
     const { at, advantages, logprobs } =
       "targets" in data
         ? ofTargets(data.targets, data.advantages, branches.shape, () =>
