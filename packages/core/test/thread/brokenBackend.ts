@@ -1,9 +1,16 @@
-/** The reference on a thread, except for programs whose name says how they break. */
+/** The reference on a thread, except for programs whose name says how they break, and the one that ends the thread once. */
+import { rmSync } from "node:fs"
 import * as Effect from "effect/Effect"
 import { Backend } from "../../src/tensor/Backend.ts"
 import { Reference } from "../../src/tensor/Reference.ts"
 
-export const makeBackend = (options: { readonly refuses?: boolean }) =>
+export interface Options {
+  readonly refuses?: boolean
+  /** A program whose name begins so ends its thread if the file is there, which is then gone. */
+  readonly endsOnce?: { readonly program: string; readonly file: string }
+}
+
+export const makeBackend = (options: Options) =>
   Effect.gen(function* () {
     if (options.refuses) throw new Error("no such device")
     const reference = yield* Backend
@@ -11,10 +18,22 @@ export const makeBackend = (options: { readonly refuses?: boolean }) =>
       ...reference,
       compile: (graph: Parameters<typeof reference.compile>[0], settings: Parameters<typeof reference.compile>[1]) =>
         Effect.map(reference.compile(graph, settings), ({ run }) => ({
-          run: (inputs: Parameters<typeof run>[0]) => Effect.andThen(breaking(settings.name), run(inputs))
+          run: (inputs: Parameters<typeof run>[0]) =>
+            Effect.andThen(endingOnce(options, settings.name), Effect.andThen(breaking(settings.name), run(inputs)))
         }))
     }
   }).pipe(Effect.provide(Reference.layer))
+
+const endingOnce = ({ endsOnce }: Options, program: string): Effect.Effect<void> =>
+  Effect.sync(() => {
+    if (endsOnce === undefined || !program.startsWith(endsOnce.program)) return
+    try {
+      rmSync(endsOnce.file)
+    } catch {
+      return // it has ended once
+    }
+    process.exit(3)
+  })
 
 const breaking = (how: string): Effect.Effect<void> => {
   switch (how) {
