@@ -6,7 +6,7 @@ import { inverseCdf } from "./inverseCdf.ts"
 import type { ModelConfig } from "./ModelConfig.ts"
 import { rotation } from "./rotation.ts"
 import type { LayerCache, WeightsOf } from "./Transformer.ts"
-import { embed, encode, layers, projection, rowsAgain, visibleTrunk } from "./Transformer.ts"
+import { embed, encode, layers, projection, visibleTrunk } from "./Transformer.ts"
 
 /** How tokens are chosen. Greedy takes the most probable one; its log-probabilities are those at temperature 1. */
 export type Sampling = { readonly _tag: "greedy" } | { readonly _tag: "temperature"; readonly temperature: number }
@@ -110,19 +110,13 @@ interface DecodeInputs {
   readonly uniforms: Tensor
 }
 
+/** So few keys of earlier tokens go along with those of a segment instead of standing beside them as another set. */
+const fewKeys = 16
+
 /** One token after the other on every branch, until all are done or the draws [N,D·B] are used up. */
 const decodeAll = (config: ModelConfig, settings: GenerateSettings, inputs: DecodeInputs): Segment => {
   const { weights, trunkCache, branchCache, anchors, token, done, uniforms } = inputs
-  const [documents, branches] = anchors.shape
   const [steps, rows] = uniforms.shape
-  const [, , , before] = branchCache[0].k.shape
-  const empty = constant(HostTensor.f32([], [0])).broadcastTo([
-    documents,
-    config.kvHeads,
-    branches,
-    steps,
-    config.headDim
-  ])
   if (steps === 0) {
     return {
       tokens: constant(HostTensor.i32([0, rows], [])),
@@ -130,18 +124,22 @@ const decodeAll = (config: ModelConfig, settings: GenerateSettings, inputs: Deco
       branchCache
     }
   }
+  const before = branchCache[0].k.shape[3]
+  const apart = before > fewKeys
   const start = {
     carried: {
       tokens: constant(HostTensor.i32([], [0])).broadcastTo([steps, rows]),
       logprobs: constant(HostTensor.f32([], [0])).broadcastTo([steps, rows]),
       token,
       done,
-      caches: branchCache.map(() => ({ k: empty, v: empty }))
+      caches: branchCache.map((cache) =>
+        mapCache(cache, (x) => (apart ? x.sliceAxis(3, 0, 0) : x).pad([0, 0, 0, 0, 0], [0, 0, 0, steps, 0]))
+      )
     },
     fixed: {
       weights,
       trunkCache,
-      branchCache,
+      earlier: apart ? branchCache : [],
       places: anchors.add(before),
       seenTrunk: visibleTrunk(anchors, trunkCache[0].k.shape[2]),
       uniforms
@@ -167,15 +165,15 @@ const decodeAll = (config: ModelConfig, settings: GenerateSettings, inputs: Deco
     k: concat([branchCache[layer].k, k], 3),
     v: concat([branchCache[layer].v, v], 3)
   }))
-  return { tokens: end.tokens, logprobs: end.logprobs, branchCache: grown }
+  return { tokens: end.tokens, logprobs: end.logprobs, branchCache: apart ? grown : end.caches }
 }
 
 interface StepInputs {
   readonly weights: WeightsOf<Tensor>
   readonly trunkCache: ReadonlyArray<LayerCache>
-  /** of the segments before */
-  readonly branchCache: ReadonlyArray<LayerCache>
-  /** per layer [D,Hk,B,N,dh]: keys of this segment, zeros from `step` on */
+  /** Keys that do not grow, if they stand apart: per layer [D,Hk,B,C,dh] */
+  readonly earlier: ReadonlyArray<LayerCache>
+  /** Keys that grow: per layer [D,Hk,B,M,dh], the last N of them places for this segment, zeros from `step` on */
   readonly caches: ReadonlyArray<LayerCache>
   /** i32 [D,B]: positions of the first token of this segment */
   readonly places: Tensor
@@ -183,36 +181,42 @@ interface StepInputs {
   readonly seenTrunk: Tensor
   /** i32 [D·B]: the token that each branch goes on with */
   readonly token: Tensor
+  /** f32 [N,D·B] */
+  readonly uniforms: Tensor
   /** i32 []: its place in the segment */
   readonly step: Tensor
 }
 
 /** One token further on every branch: hidden states [D·B,d] and the caches with that token's keys in place. */
 const decode = (config: ModelConfig, inputs: StepInputs) => {
-  const { weights, trunkCache, branchCache, caches, places, seenTrunk, token, step } = inputs
+  const { weights, trunkCache, earlier, caches, places, seenTrunk, token, uniforms, step } = inputs
+  const { heads, kvHeads, headDim } = config
   const [documents, branches] = places.shape
-  const steps = caches[0].k.shape[3]
-  const before = branchCache[0].k.shape[3]
-  const length = trunkCache[0].k.shape[2]
-  const at = rotation(config, length + before + steps).at(places.add(step).reshape([-1]))
-  const seen = iota([1, 1, 1, 1, steps], 4).greater(step).not()
+  const steps = uniforms.shape[0]
+  const capacity = caches[0].k.shape[3]
+  const longest = trunkCache[0].k.shape[2] + (earlier[0]?.k.shape[3] ?? 0) + capacity
+  const at = rotation(config, longest).at(places.add(step).reshape([-1]))
+  const index = step.add(capacity - steps)
+  const seen = iota([1, 1, 1, 1, capacity], 4).greater(index).not()
   const everything = constant(HostTensor.fill("bool", [1, 1, 1, 1, 1], 1))
   const grown: Array<LayerCache> = []
 
   const hidden = layers(config, weights, embed(weights, token), at, (layer, q, k, v) => {
-    const fold = (x: Tensor, heads: number) =>
-      x.reshape([documents, branches, heads, 1, config.headDim]).transpose([0, 2, 1, 3, 4])
+    // Query heads that share keys stand as so many queries of one head.
+    const fold = (x: Tensor, perHead: number) =>
+      x.reshape([documents, branches, kvHeads, perHead, headDim]).transpose([0, 2, 1, 3, 4])
     const own = {
-      k: caches[layer].k.updateAt(3, fold(k, config.kvHeads), step),
-      v: caches[layer].v.updateAt(3, fold(v, config.kvHeads), step)
+      k: caches[layer].k.updateAt(3, fold(k, 1), index),
+      v: caches[layer].v.updateAt(3, fold(v, 1), index)
     }
     grown[layer] = own
     const sets = [
       { ...trunkCache[layer], mask: seenTrunk },
-      { ...branchCache[layer], mask: everything },
+      ...earlier.slice(layer, layer + 1).map((keys) => ({ ...keys, mask: everything })),
       { ...own, mask: seen }
     ]
-    return rowsAgain(attention(fold(q, config.heads), sets, 1 / Math.sqrt(config.headDim)))
+    const mixed = attention(fold(q, heads / kvHeads), sets, 1 / Math.sqrt(headDim))
+    return mixed.transpose([0, 2, 1, 3, 4]).reshape([documents * branches, heads * headDim])
   })
   return { hidden, caches: grown }
 }
