@@ -61,31 +61,33 @@ export const encode = (
 
   const trunkCache: Array<LayerCache> = []
   const branchCache: Array<LayerCache> = []
-  const causal = visibleUpTo(length)
+  const perKey = config.heads / config.kvHeads
+  const causal = visibleUpTo(length, perKey)
   const scale = 1 / Math.sqrt(config.headDim)
 
   const attend: Attend = (layer, q, k, v) => {
-    const ofTrunk = (rows: Tensor, heads: number) =>
-      headsFirst(rows.sliceAxis(0, 0, trunkRows), [documents, 1, length, heads, config.headDim])
-    const own = { k: ofTrunk(k, config.kvHeads), v: ofTrunk(v, config.kvHeads) }
-    const trunkOut = rowsAgain(attention(ofTrunk(q, config.heads), [{ ...own, mask: causal }], scale))
+    const ofTrunk: Layout = { documents, branches: 1, length }
+    const trunkRowsOf = (rows: Tensor) => rows.sliceAxis(0, 0, trunkRows)
+    const own = { k: keysFirst(config, trunkRowsOf(k), ofTrunk), v: keysFirst(config, trunkRowsOf(v), ofTrunk) }
+    const mixed = attention(queriesFirst(config, trunkRowsOf(q), ofTrunk), [{ ...own, mask: causal }], scale)
+    const trunkOut = rowsAgain(config, mixed, ofTrunk)
     const shared = { k: withoutBranchAxis(own.k), v: withoutBranchAxis(own.v) }
     trunkCache[layer] = shared
     if (branches.length === 0) return trunkOut
 
-    const ofBranches = (rows: Tensor, heads: number) =>
-      headsFirst(rows.sliceAxis(0, trunkRows, rows.shape[0]), [
-        documents,
-        branchCount,
-        branchLength,
-        heads,
-        config.headDim
-      ])
-    const branchOwn = { k: ofBranches(k, config.kvHeads), v: ofBranches(v, config.kvHeads) }
+    const ofBranches: Layout = { documents, branches: branchCount, length: branchLength }
+    const branchRowsOf = (rows: Tensor) => rows.sliceAxis(0, trunkRows, rows.shape[0])
+    const branchOwn = {
+      k: keysFirst(config, branchRowsOf(k), ofBranches),
+      v: keysFirst(config, branchRowsOf(v), ofBranches)
+    }
     branchCache[layer] = branchOwn
-    const trunkKeys: Keys = { ...shared, mask: visibleTrunk(branches[0].anchors, length) }
-    const own2: Keys = { ...branchOwn, mask: visibleUpTo(branchLength) }
-    return concat([trunkOut, rowsAgain(attention(ofBranches(q, config.heads), [own2, trunkKeys], scale))], 0)
+    const sets: ReadonlyArray<Keys> = [
+      { ...branchOwn, mask: visibleUpTo(branchLength, perKey) },
+      { ...shared, mask: visibleTrunk(branches[0].anchors, length) }
+    ]
+    const branchMixed = attention(queriesFirst(config, branchRowsOf(q), ofBranches), sets, scale)
+    return concat([trunkOut, rowsAgain(config, branchMixed, ofBranches)], 0)
   }
 
   const hidden = layers(config, weights, embed(weights, ids), turn.at(positions), attend)
@@ -140,23 +142,41 @@ export const layers = (
 /** Position of each branch token: [D,B,L] */
 const branchPositions = ({ tokens, anchors }: Branches): Tensor => iota(tokens.shape, 2).add(anchors.expandDims(2))
 
-/** Each of `length` queries sees the keys up to itself: bool [1,1,1,length,length]. */
-const visibleUpTo = (length: number): Tensor =>
-  iota([1, 1, 1, length, length], 4)
-    .greater(iota([1, 1, 1, length, length], 3))
+/** Each of `length` queries, `times` over, sees the keys up to itself: bool [1,1,1,times·length,length]. */
+const visibleUpTo = (length: number, times: number): Tensor =>
+  iota([1, 1, times, length, length], 4)
+    .greater(iota([1, 1, times, length, length], 3))
     .not()
+    .reshape([1, 1, 1, times * length, length])
 
 /** Branches see the trunk before their anchor: bool [D,1,B,1,T]. */
 export const visibleTrunk = (anchors: Tensor, length: number): Tensor =>
   iota([1, 1, 1, 1, length], 4).less(anchors.reshape([anchors.shape[0], 1, anchors.shape[1], 1, 1]))
 
-/** Rows [D·B·L, H·dh] -> [D,H,B,L,dh] */
-const headsFirst = (rows: Tensor, shape: readonly [number, number, number, number, number]): Tensor =>
-  rows.reshape(shape).transpose([0, 3, 1, 2, 4])
+interface Layout {
+  readonly documents: number
+  readonly branches: number
+  readonly length: number
+}
 
-/** [D,H,B,L,dh] -> rows [D·B·L, H·dh] */
-export const rowsAgain = (x: Tensor): Tensor =>
-  x.transpose([0, 2, 3, 1, 4]).reshape([x.shape[0] * x.shape[2] * x.shape[3], x.shape[1] * x.shape[4]])
+/** Rows [D·B·L, Hk·dh] -> [D,Hk,B,L,dh] */
+const keysFirst = ({ kvHeads, headDim }: ModelConfig, rows: Tensor, { documents, branches, length }: Layout): Tensor =>
+  rows.reshape([documents, branches, length, kvHeads, headDim]).transpose([0, 3, 1, 2, 4])
+
+/** Rows [D·B·L, H·dh] -> [D,Hk,B,(H/Hk)·L,dh]: heads that share keys stand as more queries of one head. */
+const queriesFirst = (config: ModelConfig, rows: Tensor, { documents, branches, length }: Layout): Tensor => {
+  const { heads, kvHeads, headDim } = config
+  const perKey = heads / kvHeads
+  const apart = rows.reshape([documents, branches, length, kvHeads, perKey, headDim]).transpose([0, 3, 1, 4, 2, 5])
+  return apart.reshape([documents, kvHeads, branches, perKey * length, headDim])
+}
+
+/** [D,Hk,B,(H/Hk)·L,dh] -> rows [D·B·L, H·dh] */
+const rowsAgain = (config: ModelConfig, x: Tensor, { documents, branches, length }: Layout): Tensor => {
+  const { heads, kvHeads, headDim } = config
+  const apart = x.reshape([documents, kvHeads, branches, heads / kvHeads, length, headDim])
+  return apart.transpose([0, 2, 4, 1, 3, 5]).reshape([documents * branches * length, heads * headDim])
+}
 
 /** [D,H,1,T,dh] -> [D,H,T,dh] */
 const withoutBranchAxis = (x: Tensor): Tensor => x.reshape([x.shape[0], x.shape[1], x.shape[3], x.shape[4]])
