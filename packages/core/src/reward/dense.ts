@@ -4,7 +4,7 @@
  *   dense             r = p(x_t .. x_t+n-1 | x_<t, thought) = Π_i p(x_t+i | x_<t, thought, x_t .. x_t+i-1)
  *   conditionalDense  r = dense where some rollout of the group wins under prefixMatch;  else -penalty
  *
- * Source: Reinforcement Pre-Training, arXiv 2506.08007, appendix A (dense reward, conditional application).
+ * Source: Reinforcement Pre-Training, arXiv 2506.08007, the rewards it compares (dense, conditional dense).
  *
  * Where we are explicit: the policy itself judges, at temperature 1, reading what opens an answer after the thought, and
  * the prediction is not looked at. A thought that never ended gets 0.

@@ -3,7 +3,7 @@
  *
  *   r = 1  iff  bytes(x_t) is a prefix of bytes(y);  else 0
  *
- * y is the prediction, x_t the true next token. Source: Reinforcement Pre-Training, arXiv 2506.08007, appendix A
+ * y is the prediction, x_t the true next token. Source: Reinforcement Pre-Training, arXiv 2506.08007, the rewards it compares
  * (first-token matching).
  *
  * Where we are explicit: bytes are compared, not tokens of the prediction, so whatever follows the first token is not

@@ -3,7 +3,7 @@
  *
  *   r = 1  iff  y wins under prefixMatch;  else -penalty
  *
- * Source: Reinforcement Pre-Training, arXiv 2506.08007, appendix A (reward design). A group in which nobody is right has
+ * Source: Reinforcement Pre-Training, arXiv 2506.08007, the rewards it compares. A group in which nobody is right has
  * equal rewards either way, so with advantages relative to the group this moves nothing that prefixMatch does not; it
  * differs where advantages are not centred or the value joins a sum.
  */
