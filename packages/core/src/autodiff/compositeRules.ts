@@ -121,7 +121,7 @@ export const compositeRules: { readonly [C in Composite]: Rule<C> } = {
 }
 
 /** [..., n] with a 1 behind: a product with it adds what stands at that place. */
-const withOnes = (x: Tensor): Tensor => concat([x, scalar(1).broadcastTo(x.shape.with(-1, 1))], -1)
+const withOnes = (x: Tensor): Tensor => concat([x, scalar(1).broadcastTo([...x.shape.slice(0, -1), 1])], -1)
 
 /** What queries x [D,H,B,L,dh] send to the keys of a set by their weights [D,H,B,L,C]: a gradient of the shape of `keys`. */
 const towardsKeys = (weights: Tensor, x: Tensor, keys: Tensor): Tensor => {
