@@ -80,6 +80,9 @@ const tableOf = (measured: ReadonlyArray<Measured>) => {
       const ms = median(({ phases }) => phases[key] ?? NaN) * 1000
       return Number.isNaN(ms) ? "" : ms.toFixed(0)
     }
+    const named = median(({ phases }) =>
+      ["sample", "train", "optimizer"].reduce((sum, key) => sum + (phases[key] ?? 0), 0)
+    )
     const ceiling = median(({ ceilingGflops }) => ceilingGflops ?? NaN)
     return {
       contender: name,
@@ -87,6 +90,7 @@ const tableOf = (measured: ReadonlyArray<Measured>) => {
       sample: phase("sample"),
       train: phase("train"),
       optimizer: phase("optimizer"),
+      rest: named === 0 ? "" : ((seconds - named) * 1000).toFixed(0),
       "ceiling, GFLOP/s": Number.isNaN(ceiling) ? "" : ceiling.toFixed(0),
       "foretoken is": `${(seconds / own).toFixed(2)}x`
     }
@@ -141,7 +145,7 @@ for (const [name, work] of Object.entries(experiments)) {
 if (only.includes("slope")) {
   say("slope")
   const model = existsSync(stories15M) ? stories15M : `sizes:${small.join(",")}`
-  const flags = { ...step, group: 4, documents: 1, steps: Math.max(steps, 3) }
+  const flags = { ...step, documents: 1, steps: Math.max(steps, 3) }
   const given = Object.entries({ model, ...flags }).flatMap(([key, value]) => [`--${key}`, `${value}`])
   const raw = foretokenBench(["--slope", ...given])
   printed["slope"] = raw

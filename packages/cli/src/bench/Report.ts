@@ -61,7 +61,7 @@ export interface DecodeReport extends Common {
 export interface SlopeReport extends Pick<Common, "backend" | "parameters" | "steps"> {
   readonly workload: "slope"
   readonly shape: StepShape
-  /** At each context: medians of a step with G and with 2 G rollouts an anchor, and what one of the others adds */
+  /** At each context: the fastest step with G and with 2 G rollouts an anchor, and what one of the added ones costs */
   readonly points: ReadonlyArray<{
     readonly context: number
     readonly stepSeconds: readonly [number, number]

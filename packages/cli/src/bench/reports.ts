@@ -131,7 +131,8 @@ export const slopeContexts = [64, 128, 256, 512]
 
 /**
  * What one more rollout costs at each length of the trunk: steps with G and with 2 G rollouts an anchor by turns, and the
- * difference of their medians. Flat means that a rollout does not read the document again.
+ * difference of the fastest of each, since a disturbance only ever adds time and a difference doubles it. Flat means that
+ * a rollout does not read the document again.
  */
 export const slopeReport = Effect.fnUntraced(function* (
   model: LoadedModel,
@@ -144,7 +145,7 @@ export const slopeReport = Effect.fnUntraced(function* (
     const more = { ...fewer, group: 2 * shape.group }
     const [a, b] = [yield* makeStepper(model, fewer, settings), yield* makeStepper(model, more, settings)]
     const readings = yield* Effect.replicateEffect(Effect.all([a.step, b.step]), warmup + steps)
-    const seconds = [0, 1].map((which) => spreadOf(readings.slice(warmup).map((pair) => pair[which].seconds)).median)
+    const seconds = [0, 1].map((which) => spreadOf(readings.slice(warmup).map((pair) => pair[which].seconds)).min)
     const added = rolloutsOf(more) - rolloutsOf(fewer)
     const secondsPerRollout = (seconds[1] - seconds[0]) / added
     return { context, stepSeconds: [seconds[0], seconds[1]] as const, secondsPerRollout }
