@@ -130,7 +130,8 @@ const checkpoint: Files = await (async () => {
     weightsHash: weightsHash(weights),
     optimizer: {},
     validation: { _tag: "measured", metric: "accuracy", value: 0.5 },
-    progress: { step: 3, updates: 2 }
+    progress: { step: 3, updates: 2 },
+    others: {}
   })
   await Effect.runPromise(Effect.provideService(saved, Disk, memory.boot()))
   return Object.fromEntries([...memory.files()].map(([path, bytes]) => [path.slice("/d/checkpoints/3/".length), bytes]))

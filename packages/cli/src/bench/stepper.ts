@@ -2,6 +2,7 @@ import {
   Advantage,
   Backend,
   draw,
+  freshState,
   Optimizer,
   ReplayBuffer,
   Reward,
@@ -70,7 +71,8 @@ export const makeStepper = Effect.fnUntraced(function* (
     buffer: ReplayBuffer.make({ capacity: shape.documents * shape.positions }),
     optimizer: Optimizer.make({ learningRate: 1e-6, documentsPerMicroBatch: unit })
   }
-  const actors = yield* Effect.provideService(spawnActors(stages, context, model, 1), Backend, meter.backend)
+  const learned = { weights: stored.weights, optimizer: freshState }
+  const actors = yield* Effect.provideService(spawnActors(stages, context, learned, 1), Backend, meter.backend)
   const { supervisor, store, verifier, buffer, optimizer } = actors
   const [sampler] = actors.samplers
   let steps = 0
@@ -83,10 +85,11 @@ export const makeStepper = Effect.fnUntraced(function* (
     const began = performance.now()
     const synced = yield* Sampler.sync(sampler, policy)
     for (const sampled of unitsOf(context, shape, unit, steps)) {
-      const groups = yield* verifier.ask("Verify", { groups: yield* Sampler.sample(synced, sampled), policy })
-      yield* buffer.ask("Put", { unit: { index: sampled.index, policyUpdates: policy.updates, groups } })
+      const rollouts = yield* Sampler.sample(synced, sampled)
+      const groups = yield* verifier.ask("Verify", { groups: rollouts, policy, baseline: policy })
+      yield* buffer.ask("Put", { unit: { step: 1, index: sampled.index, policyUpdates: policy.updates, groups } })
     }
-    const taken = yield* buffer.ask("Take", { updates: policy.updates })
+    const taken = yield* buffer.ask("Take", { step: 1, updates: policy.updates })
     const groups = taken.units.flatMap((one) => one.groups)
     const sampledAt = performance.now()
     const sampling = meter.take()

@@ -14,8 +14,10 @@ import type { SamplerStage } from "./Sampler.ts"
 import type { StageError } from "./Stage.ts"
 import type { VerifierStage } from "./Verifier.ts"
 
-export { run } from "./runPipeline.ts"
-export type { PipelineError, RunOptions, RunResult, StepReport } from "./runPipeline.ts"
+export { resume, run } from "./runPipeline.ts"
+export type { PipelineError, ResumeResult, RunResult, StepReport } from "./runPipeline.ts"
+export type { ResumeOptions } from "./resumeRun.ts"
+export type { RunOptions } from "./RunSettings.ts"
 
 /** Measures a policy on held-out text every so many steps; the best checkpoint by it is kept. Higher is better. */
 export interface Validation {
@@ -43,18 +45,26 @@ export interface Pipeline {
   readonly optimizer: OptimizerStage
   readonly batch: BatchSettings
   readonly dynamicSampling: DynamicSampling
+  /**
+   * Steps, 0 to 4, that sampling is ahead of learning: step k learns from rollouts of the policy that step k - 1 - lag has made.
+   * From 1 on sampling and updates go on side by side, and the loss has to be `Loss.truncated`.
+   */
+  readonly lag: number
   /** None, or one. */
   readonly validation: ReadonlyArray<Validation>
 }
 
 type Required = "policy" | "problems" | "sampler" | "verifier" | "buffer" | "optimizer"
 export type PipelineOptions = Pick<Pipeline, Required> &
-  Partial<Pick<Pipeline, "template" | "dynamicSampling" | "validation">> & { readonly batch?: Partial<BatchSettings> }
+  Partial<Pick<Pipeline, "template" | "dynamicSampling" | "lag" | "validation">> & {
+    readonly batch?: Partial<BatchSettings>
+  }
 
 /** Stages in, a pipeline out: plain data that `run` brings to life. */
 export const make = ({ batch, ...options }: PipelineOptions): Pipeline => ({
   template: boxed,
   dynamicSampling: off,
+  lag: 0,
   validation: [],
   ...options,
   batch: { documentsPerStep: 4, documentsPerUnit: 2, shuffleBuffer: 256, ...batch }

@@ -1,4 +1,4 @@
-import { Effect, Pull, Stream } from "effect"
+import { Effect, Pull, Schema, Stream } from "effect"
 import type { Scope } from "effect"
 import type { CorpusError } from "../data/CorpusError.ts"
 import type { Entropy } from "../data/Difficulty.ts"
@@ -24,10 +24,52 @@ export interface Skipped {
   readonly tooEasy: number
 }
 
+/** Where the problem stream goes on: plain data, so that a checkpoint can hold it. All of it counts from 0. */
+export const Position = Schema.Struct({
+  /** Index of the unit that comes next. */
+  unit: Schema.Int,
+  epoch: Schema.Int,
+  /** Trunks of the epoch before those that were last read together. */
+  trunks: Schema.Int,
+  /** Of the documents with problems among those: how many were given. */
+  given: Schema.Int,
+  /** Whether the epoch had any problem before those. */
+  found: Schema.Boolean,
+  /** Before the epoch. */
+  tooShort: Schema.Int,
+  /** Before those trunks. */
+  tooEasy: Schema.Int
+})
+export type Position = typeof Position.Type
+
+export const beginning: Position = {
+  unit: 0,
+  epoch: 0,
+  trunks: 0,
+  given: 0,
+  found: false,
+  tooShort: 0,
+  tooEasy: 0
+}
+
 /** Units one after another, epoch after epoch, without end. */
 export interface ProblemSource {
   readonly next: Effect.Effect<Unit, ProblemError>
+  /** After the unit that was given last: a source that begins there gives what this one gives next. */
+  readonly position: () => Position
   readonly skipped: () => Skipped
+}
+
+/** Documents that were read together, and where that was. */
+interface Found {
+  readonly documents: Unit["documents"]
+  readonly at: Omit<Position, "unit" | "given">
+}
+
+interface Waiting {
+  readonly document: Unit["documents"][number]
+  /** The position behind it, apart from the unit. */
+  readonly after: Omit<Position, "unit">
 }
 
 export interface ProblemSourceOptions {
@@ -38,6 +80,7 @@ export interface ProblemSourceOptions {
   readonly weights: WeightsOf<Value>
   readonly documentsPerUnit: number
   readonly shuffleBuffer: number
+  readonly from: Position
 }
 
 /**
@@ -48,9 +91,9 @@ export const makeProblemSource = (
   options: ProblemSourceOptions
 ): Effect.Effect<ProblemSource, ProblemError, Scope.Scope> =>
   Effect.gen(function* () {
-    const { context, problems, documentsPerUnit, shuffleBuffer } = options
+    const { context, problems, documentsPerUnit, shuffleBuffer, from } = options
     const { seed, tokenizer } = context
-    const skipped = { tooShort: 0, tooEasy: 0 }
+    const skipped = { tooShort: from.tooShort, tooEasy: from.tooEasy }
 
     const ask = Effect.fnUntraced(function* (documents: ReadonlyArray<TokenizedDocument>, epoch: number) {
       const all = yield* entropiesOf(options, documents)
@@ -59,36 +102,47 @@ export const makeProblemSource = (
       )
       const hard = asked.filter((own) => own.length > 0)
       skipped.tooEasy += asked.length - hard.length
-      return hard
+      return hard.map((problems) => ({ epoch, problems }))
     })
 
     const epochOf = (epoch: number) =>
       Stream.suspend(() => {
-        const before = skipped.tooEasy
-        let found = false
-        const documents = trunks(problems, tokenizer, { seed, epoch, shuffleBuffer, from: 0 }).pipe(
+        const begun = epoch === from.epoch ? from : beginning
+        const { tooShort } = skipped
+        let { found } = begun
+        let trunksBefore = begun.trunks
+        const read = Effect.fnUntraced(function* (group: ReadonlyArray<TokenizedDocument>) {
+          const at = { epoch, trunks: trunksBefore, found, tooShort, tooEasy: skipped.tooEasy }
+          const documents = yield* ask(group, epoch)
+          trunksBefore += group.length
+          found ||= documents.length > 0
+          return { documents, at } satisfies Found
+        })
+        const groups = trunks(problems, tokenizer, { seed, epoch, shuffleBuffer, from: 0 }).pipe(
           Stream.flatMap((trunk) => {
             if (trunk._tag === "Trunk") return Stream.succeed(trunk.document)
             skipped.tooShort++
             return Stream.empty
           }),
+          Stream.drop(begun.trunks),
           Stream.grouped(documentsPerUnit),
-          Stream.mapEffect((group) => ask(group, epoch)),
-          Stream.flatMap((hard) => Stream.fromIterable(hard)),
-          Stream.map((own) => {
-            found = true
-            return { epoch, problems: own }
-          })
+          Stream.mapEffect(read)
+        )
+        const documents = groups.pipe(
+          Stream.flatMap(({ documents, at }) =>
+            Stream.fromIterable(documents.map((document, i): Waiting => ({ document, after: { ...at, given: i + 1 } })))
+          ),
+          Stream.drop(begun.given)
         )
         const nothing = Stream.suspend(() =>
-          found ? Stream.empty : Stream.fail(noneHardEnough(problems, skipped.tooEasy - before))
+          found ? Stream.empty : Stream.fail(noneHardEnough(problems, trunksBefore))
         )
         return Stream.concat(documents, nothing)
       })
 
-    const pull = yield* Stream.iterate(0, (epoch) => epoch + 1).pipe(Stream.flatMap(epochOf), Stream.toPull)
-    let waiting: Unit["documents"] = []
-    let index = 0
+    const pull = yield* Stream.iterate(from.epoch, (epoch) => epoch + 1).pipe(Stream.flatMap(epochOf), Stream.toPull)
+    let waiting: ReadonlyArray<Waiting> = []
+    let position = from
 
     const fill = Effect.gen(function* () {
       while (waiting.length < documentsPerUnit) waiting = [...waiting, ...(yield* pull)]
@@ -98,11 +152,13 @@ export const makeProblemSource = (
       yield* fill
       const taken = waiting.slice(0, documentsPerUnit)
       waiting = waiting.slice(documentsPerUnit)
-      return { index: index++, documents: taken }
+      const index = position.unit
+      position = { ...taken[taken.length - 1].after, unit: index + 1 }
+      return { index, documents: taken.map(({ document }) => document) }
     })
 
     yield* fill
-    return { next, skipped: () => ({ ...skipped }) }
+    return { next, position: () => position, skipped: () => ({ ...skipped }) }
   })
 
 /** Entropy at every position of every document, [documents][tokens]; NaN where no token precedes it. */

@@ -20,22 +20,28 @@ const Taken = Schema.Struct({ units: Schema.Array(VerifiedUnit), stale: Schema.I
 
 export const ReplayBufferProtocol = Protocol.make(
   Protocol.message("Put", { payload: { unit: VerifiedUnit }, error: BufferFull }),
-  /** Takes everything out; groups of a policy more than `maxPolicyAge` updates behind `updates` are dropped and counted. */
-  Protocol.message("Take", { payload: { updates: Schema.Int }, success: Taken })
+  /**
+   * Takes out what a step is to learn from; groups of a policy more than `maxPolicyAge` updates behind `updates` are dropped
+   * and counted.
+   */
+  Protocol.message("Take", { payload: { step: Schema.Int, updates: Schema.Int }, success: Taken })
 )
 export type ReplayBufferProtocol = typeof ReplayBufferProtocol
 
+/** Updates that rollouts may be behind, at most: past that they say little of the policy that learns from them. */
+export const largestLag = 4
+
 export interface ReplayBufferSettings {
-  /** Groups that fit; more are refused. */
+  /** Groups that fit; more are refused. A run has at most those of `lag + 1` steps here, and does not start where they do not fit. */
   readonly capacity: number
-  /** Updates that a policy may be behind the one that learns from it. */
+  /** Updates that a policy may be behind the one that learns from it: at least the lag of the run. */
   readonly maxPolicyAge: number
 }
 
 export type ReplayBufferStage = Stage<ReplayBufferProtocol, ReplayBufferSettings>
 
 export const make = (given: Partial<ReplayBufferSettings> = {}): ReplayBufferStage => {
-  const settings = { capacity: 512, maxPolicyAge: 0, ...given }
+  const settings = { capacity: 512, maxPolicyAge: largestLag, ...given }
   return { protocol: ReplayBufferProtocol, settings, make: () => Effect.sync(() => handlers(settings)) }
 }
 
@@ -52,10 +58,11 @@ const handlers = ({ capacity, maxPolicyAge }: ReplayBufferSettings) => {
       stored = [...stored, unit]
       return Effect.void
     },
-    Take: ({ updates }: { readonly updates: number }) =>
+    Take: ({ step, updates }: { readonly step: number; readonly updates: number }) =>
       Effect.sync(() => {
-        const [old, fresh] = split(stored, ({ policyUpdates }) => updates - policyUpdates > maxPolicyAge)
-        stored = []
+        const [own, others] = split(stored, (unit) => unit.step === step)
+        const [old, fresh] = split(own, ({ policyUpdates }) => updates - policyUpdates > maxPolicyAge)
+        stored = others
         return { units: fresh.toSorted((a, b) => a.index - b.index), stale: groupCount(old) }
       })
   }

@@ -91,7 +91,8 @@ const runScoped = Effect.fnUntraced(function* <E>(
     weightsHash: weightsHash(weights),
     optimizer: moments,
     validation: { _tag: "unmeasured" },
-    progress: { step, updates }
+    progress: { step, updates },
+    others: {}
   })
   return { run: options.run, steps: step, seconds, weights, weightsHash: last.weightsHash, last, metrics }
 })

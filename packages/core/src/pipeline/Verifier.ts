@@ -6,18 +6,20 @@ import type { JudgeSettings } from "../reward/judge.ts"
 import type { Reward } from "../reward/Reward.ts"
 import { Truth } from "../reward/Truth.ts"
 import { parseAll, type RolloutGroup as RolloutGroupType } from "../rl/Group.ts"
-import type { Policy as PolicyType } from "./messages.ts"
-import { Group, Policy, RolloutGroup } from "./messages.ts"
+import type { Baseline as BaselineType, Policy as PolicyType } from "./messages.ts"
+import { Baseline, Group, Policy, RolloutGroup } from "./messages.ts"
 import { onThread } from "./onThread.ts"
 import { makePolicyTruth } from "./policyTruth.ts"
-import type { TruthOptions } from "./policyTruth.ts"
 import type { RunContext } from "./RunContext.ts"
 import type { Stage } from "./Stage.ts"
 
-/** Groups in, groups with predictions and verdicts out; `policy` is the one that sampled them. */
+/**
+ * Groups in, groups with predictions and verdicts out; `policy` is the one that sampled them, `baseline` what a reward may
+ * compare it with. Nothing is remembered from one message to the next, so a restart changes no verdict.
+ */
 export const VerifierProtocol = Protocol.make(
   Protocol.message("Verify", {
-    payload: { groups: Schema.Array(RolloutGroup), policy: Policy },
+    payload: { groups: Schema.Array(RolloutGroup), policy: Policy, baseline: Baseline },
     success: Schema.Array(Group)
   })
 )
@@ -29,9 +31,13 @@ export interface VerifierSettings {
   readonly sourceHash?: string
   /** What the reward was put through before, where it was: goes into the manifest and into checkpoints. */
   readonly certificate?: Certificate
+  /** Of a reward that asks the model: share of the old weights that its baseline keeps at every new policy. */
+  readonly baselineDecay?: number
 }
 
-export interface VerifierOptions extends Partial<JudgeSettings>, Partial<TruthOptions> {
+export interface VerifierOptions extends Partial<JudgeSettings> {
+  /** Share of the old weights that the baseline keeps at every new policy; RLP's 0.999 unless given. */
+  readonly decay?: number
   readonly sourceHash?: string | undefined
   readonly certificate?: Certificate | undefined
 }
@@ -53,10 +59,10 @@ export const make = (
   }: VerifierOptions = {}
 ): VerifierStage => {
   const makeHandlers = Effect.fnUntraced(function* (context: RunContext) {
-    const truth = yield* makePolicyTruth(context, { decay })
-    const verify = ({ groups, policy }: Verify) =>
+    const truth = yield* makePolicyTruth(context)
+    const verify = ({ groups, policy, baseline }: Verify) =>
       Effect.forEach(groups, (group) => judge(reward, parseAll(context.template, group), { timeLimit })).pipe(
-        Effect.provideService(Truth, truth(policy))
+        Effect.provideService(Truth, truth(policy, baseline))
       )
     return { Verify: verify }
   })
@@ -65,7 +71,8 @@ export const make = (
     settings: {
       reward: reward.name,
       ...(sourceHash === undefined ? {} : { sourceHash }),
-      ...(certificate === undefined ? {} : { certificate })
+      ...(certificate === undefined ? {} : { certificate }),
+      ...(reward.claims.needsModel ? { baselineDecay: decay } : {})
     },
     make: (context) => {
       const handlers = makeHandlers(context)
@@ -77,4 +84,5 @@ export const make = (
 interface Verify {
   readonly groups: ReadonlyArray<RolloutGroupType>
   readonly policy: PolicyType
+  readonly baseline: BaselineType
 }

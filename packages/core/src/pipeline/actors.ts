@@ -1,11 +1,11 @@
 import { Effect } from "effect"
 import * as Restart from "../actor/Restart.ts"
 import * as Supervisor from "../actor/Supervisor.ts"
-import { freshState } from "../optim/Learner.ts"
+import type { Weights } from "../model/weights.ts"
+import type { LearnerState } from "../optim/Learner.ts"
 import { Backend } from "../tensor/Backend.ts"
 import { onThread } from "./onThread.ts"
 import type { Pipeline } from "./Pipeline.ts"
-import type { LoadedModel } from "./policySource.ts"
 import * as PolicyStore from "./PolicyStore.ts"
 import type { RunContext } from "./RunContext.ts"
 
@@ -19,7 +19,7 @@ const capacity = 16
 export const spawnActors = Effect.fnUntraced(function* (
   pipeline: Pick<Pipeline, "sampler" | "verifier" | "buffer" | "optimizer">,
   context: RunContext,
-  { stored }: LoadedModel,
+  learned: { readonly weights: Weights; readonly optimizer: LearnerState },
   samplerCount: number
 ) {
   const backend = yield* Backend
@@ -31,7 +31,7 @@ export const spawnActors = Effect.fnUntraced(function* (
   const common = { capacity, restart: Restart.standard }
   const onBackend = Effect.provideService(Backend, backend)
 
-  const initial = PolicyStore.make({ weights: stored.weights, optimizer: freshState })
+  const initial = PolicyStore.make(learned)
   const store = yield* supervisor.spawn(initial.protocol, {
     ...common,
     name: "policy-store",

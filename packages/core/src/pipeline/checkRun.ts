@@ -1,26 +1,28 @@
 import { Result } from "effect"
 import { SettingsError } from "../data/NextToken.ts"
 import type { Pipeline } from "./Pipeline.ts"
-import type { RunOptions } from "./runPipeline.ts"
+import { largestLag } from "./ReplayBuffer.ts"
+import type { RunSettings } from "./RunSettings.ts"
 import { groupsPerStep } from "./sampleStep.ts"
 
 interface Check {
   readonly setting: string
-  readonly value: number
+  readonly value: number | string
   readonly holds: boolean
   readonly right: string
 }
 
 /** Fails with the first setting that no run can be made with. Corpora, models and problems are checked where they are made. */
-export const checkRun = (pipeline: Pipeline, options: RunOptions): Result.Result<void, SettingsError> => {
-  const { sampler, buffer, batch, optimizer } = pipeline
-  const { steps, seed, samplers = 1, checkpointEvery = 1 } = options
-  const groups = groupsPerStep(pipeline)
+export const checkRun = (pipeline: Pipeline, settings: RunSettings): Result.Result<void, SettingsError> => {
+  const { sampler, buffer, batch, optimizer, lag } = pipeline
+  const { steps, seed, samplers, checkpointEvery } = settings
+  const groups = groupsPerStep(pipeline) * (lag + 1)
+  const { loss } = optimizer.settings
   const bad = [
     atLeast(0, "steps", steps),
     { setting: "seed", value: seed, holds: Number.isSafeInteger(seed), right: "an integer" },
     atLeast(1, "samplers", samplers),
-    atLeast(1, "checkpointEvery", checkpointEvery),
+    atLeast(1, "checkpointEvery", checkpointEvery === Infinity ? 1 : checkpointEvery),
     atLeast(1, "groupSize", sampler.settings.groupSize),
     atLeast(1, "maxTokens", sampler.settings.maxTokens),
     positive("temperature", sampler.settings.temperature),
@@ -30,10 +32,28 @@ export const checkRun = (pipeline: Pipeline, options: RunOptions): Result.Result
     atLeast(1, "documentsPerMicroBatch", optimizer.settings.documentsPerMicroBatch),
     positive("maxNorm", optimizer.settings.maxNorm),
     {
+      setting: "lag",
+      value: lag,
+      holds: Number.isInteger(lag) && lag >= 0 && lag <= largestLag,
+      right: `an integer from 0 to ${largestLag}`
+    },
+    {
+      setting: "loss",
+      value: loss._tag,
+      holds: lag === 0 || loss._tag === "Truncated",
+      right: `Truncated, because with a lag of ${lag} rollouts are of an older policy,`
+    },
+    {
+      setting: "maxPolicyAge",
+      value: buffer.settings.maxPolicyAge,
+      holds: buffer.settings.maxPolicyAge >= lag,
+      right: `at least the lag, ${lag},`
+    },
+    {
       setting: "capacity",
       value: buffer.settings.capacity,
       holds: buffer.settings.capacity >= groups,
-      right: `at least ${groups}, the groups of a step,`
+      right: `at least ${groups}, the groups of ${lag === 0 ? "a step" : `${lag + 1} steps`},`
     }
   ].find(({ holds }) => !holds)
   if (bad === undefined) return Result.succeed(undefined)

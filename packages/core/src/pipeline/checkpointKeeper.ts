@@ -3,13 +3,17 @@ import type { ActorCrashed, ActorRef, ActorStopped } from "../actor/index.ts"
 import type { StoredModel } from "../model/ModelDirectory.ts"
 import type { WeightsError } from "../model/weights.ts"
 import type { CheckpointEntry, Validation } from "../run/Checkpoint.ts"
-import { saveCheckpoint } from "../run/Checkpoint.ts"
+import { best as bestOf, saveCheckpoint } from "../run/Checkpoint.ts"
 import type { Ledger, LedgerError } from "../run/Ledger.ts"
 import { prune } from "../run/Retention.ts"
-import type { Retention } from "../run/Retention.ts"
 import type { Run } from "../run/Run.ts"
 import type { StorageError } from "../storage/StorageError.ts"
 import type { NoPolicy, PolicyStoreProtocol } from "./PolicyStore.ts"
+import type { Pipeline } from "./Pipeline.ts"
+import type { Progress } from "./Progress.ts"
+import { policyOf } from "./Progress.ts"
+import type { RunSettings } from "./RunSettings.ts"
+import { savedProgress } from "./savedProgress.ts"
 
 type KeepError = NoPolicy | ActorCrashed | ActorStopped | WeightsError | StorageError | LedgerError
 
@@ -23,68 +27,86 @@ export interface Kept {
 /** Decides which steps leave a checkpoint. */
 export interface CheckpointKeeper {
   /** After a step: saves the published policy if it is the best so far, or if a checkpoint is due. */
-  readonly after: (step: number, validation: Validation) => Effect.Effect<void, KeepError>
+  readonly after: (progress: Progress, validation: Validation) => Effect.Effect<void, KeepError>
   /** After the last step: its checkpoint is saved if it was not. */
-  readonly finish: (step: number) => Effect.Effect<Kept, KeepError>
+  readonly finish: (progress: Progress) => Effect.Effect<Kept, KeepError>
+  /** Before its time: saves what there is if a checkpoint would not have it and the store has nothing newer. */
+  readonly rescue: (progress: Progress) => Effect.Effect<void, KeepError>
   /** Seconds that checkpoints have taken since this was last asked. */
   readonly seconds: () => number
 }
 
 export interface CheckpointKeeperOptions {
   readonly run: Run
+  readonly pipeline: Pipeline
   readonly model: StoredModel
   readonly store: ActorRef<PolicyStoreProtocol>
   readonly ledger: Ledger
-  /** A checkpoint every so many steps; Infinity: only the last and the best. */
-  readonly every: number
-  readonly keep: Retention
+  readonly settings: Pick<RunSettings, "steps" | "checkpointEvery" | "keep">
+  /** The step that the run begins or goes on with: it needs no checkpoint, there is one or it can be made anew. */
+  readonly from: number
+  /** Checkpoints from before, by ascending step. */
+  readonly kept: ReadonlyArray<CheckpointEntry>
 }
 
 export const makeCheckpointKeeper = ({
   run,
+  pipeline,
   model,
   store,
   ledger,
-  every,
-  keep
+  settings,
+  from,
+  kept
 }: CheckpointKeeperOptions): CheckpointKeeper => {
-  let last: CheckpointEntry | undefined
-  let best: CheckpointEntry | undefined
+  const { checkpointEvery, keep, steps } = settings
+  let last = kept.find(({ step }) => step === from)
+  let best = bestOf(kept)
   let latest: { readonly step: number; readonly validation: Validation } | undefined
-
+  let durable = from
   let seconds = 0
 
-  const save = Effect.fnUntraced(function* (step: number, validation: Validation) {
+  const save = Effect.fnUntraced(function* (progress: Progress, validation: Validation) {
     const began = yield* Clock.currentTimeMillis
+    const { step } = progress
     const { policy, optimizer } = yield* store.ask("Latest")
-    const { files, ...saved } = yield* saveCheckpoint(run, {
+    const saved = yield* savedProgress(pipeline, progress, optimizer.updates, steps)
+    const { files, ...entry } = yield* saveCheckpoint(run, {
       step,
       model: { ...model, weights: policy.weights },
       weightsHash: policy.version,
       optimizer: optimizer.moments,
       validation,
-      progress: { step, updates: optimizer.updates }
+      ...saved
     })
     yield* ledger.append([{ _tag: "checkpoint", step, name: String(step), policy: policy.version, files }])
     yield* ledger.sync
     yield* prune(run, keep)
-    last = saved
+    last = entry
+    durable = step
     seconds += ((yield* Clock.currentTimeMillis) - began) / 1000
-    return saved
+    return entry
   })
+  const validationOf = (step: number) => (latest?.step === step ? latest.validation : unmeasured)
 
   return {
-    after: Effect.fnUntraced(function* (step, validation) {
+    after: Effect.fnUntraced(function* (progress, validation) {
+      const { step } = progress
       latest = { step, validation }
       const isBest = isBetter(validation, best?.validation)
-      if (!isBest && step % every !== 0) return
-      const saved = yield* save(step, validation)
+      if (!isBest && step % checkpointEvery !== 0) return
+      const saved = yield* save(progress, validation)
       if (isBest) best = saved
     }),
-    finish: Effect.fnUntraced(function* (step) {
-      const validation = latest?.step === step ? latest.validation : unmeasured
-      const saved = last?.step === step ? last : yield* save(step, validation)
+    finish: Effect.fnUntraced(function* (progress) {
+      const { step } = progress
+      const saved = last?.step === step ? last : yield* save(progress, validationOf(step))
       return { last: saved, best: best ?? saved }
+    }),
+    rescue: Effect.fnUntraced(function* (progress) {
+      if (progress.step <= durable) return
+      const { policy } = yield* store.ask("Latest")
+      if (policy.version === policyOf(progress).version) yield* save(progress, validationOf(progress.step))
     }),
     seconds: () => {
       const since = seconds

@@ -26,6 +26,10 @@ export const WeightsSchema = Schema.declare(isWeights)
 export const Policy = Schema.Struct({ version: PolicyVersion, updates: Schema.Int, weights: WeightsSchema })
 export type Policy = typeof Policy.Type
 
+/** Weights that trail behind the policy's (`followPolicy`); `version` is that of the policy that they have moved towards last. */
+export const Baseline = Schema.Struct({ version: PolicyVersion, weights: WeightsSchema })
+export type Baseline = typeof Baseline.Type
+
 export const LearnerStateSchema: Schema.Codec<LearnerState> = Schema.Struct({
   updates: Schema.Int,
   moments: WeightsSchema
@@ -81,8 +85,9 @@ export const Group = Schema.Struct({
   )
 })
 
-/** Groups of one unit, verified, with the number of updates that their policy had behind it. */
+/** Groups of one unit that a step (counting from 1) is to learn from, and the updates that their policy had behind it. */
 export const VerifiedUnit = Schema.Struct({
+  step: Schema.Int,
   index: Schema.Int,
   policyUpdates: Schema.Int,
   groups: Schema.Array(Group)

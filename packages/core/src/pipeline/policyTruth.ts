@@ -22,26 +22,17 @@ import type { TensorType } from "../tensor/HostTensor.ts"
 import { makeProgramCache } from "../tensor/ProgramCache.ts"
 import type { Tensor } from "../tensor/Tensor.ts"
 import { leadToAnswer } from "./leadToAnswer.ts"
-import type { Policy } from "./messages.ts"
+import type { Baseline, Policy } from "./messages.ts"
 import { trunkMultiple } from "./packRequest.ts"
 import type { RunContext } from "./RunContext.ts"
 
-export interface TruthOptions {
-  /** Share of the old weights that the baseline keeps at every new policy; RLP's 0.999 unless given. */
-  readonly decay: number
-}
-
-/**
- * The truth as policies find it. The first policy that a baseline is asked for is where the baseline starts; it moves once
- * for every new policy version after that, and a restart begins it anew.
- */
-export const makePolicyTruth = Effect.fnUntraced(function* (context: RunContext, { decay }: TruthOptions) {
+/** The truth as policies find it. Which baseline goes with a policy is for the run to say: it outlives this. */
+export const makePolicyTruth = Effect.fnUntraced(function* (context: RunContext) {
   const { config, frame } = context
   const programs = yield* makeProgramCache
   const policyWeights = yield* makeResident
   const baselineWeights = yield* makeResident
   const types = weightTypes(config)
-  let trailing: { readonly version: PolicyVersion; readonly weights: Weights } | undefined
 
   const branchProgram = (length: number, branches: number, width: number) => {
     const name = `truth ${length} ${branches}x${width}`
@@ -87,15 +78,11 @@ export const makePolicyTruth = Effect.fnUntraced(function* (context: RunContext,
     return leads.map((lead, b) => sumOf(all, b * (width - 1) + tailLength + lead.length - 1, truth.length))
   }, Effect.scoped)
 
-  const baseline = Effect.fnUntraced(function* (policy: Policy, problem: Problem, count: number) {
-    if (trailing === undefined) trailing = { version: policy.version, weights: policy.weights }
-    if (trailing.version !== policy.version) {
-      trailing = { version: policy.version, weights: movedTowards(trailing.weights, policy.weights, decay) }
-    }
+  const ofBaseline = Effect.fnUntraced(function* (baseline: Baseline, problem: Problem, count: number) {
     const truth = trueTokens(problem, count)
     const { document, anchor } = problem
     const trunk = packTrunk(frame.head, [document], { multiple: trunkMultiple }, [anchor + truth.length])
-    const weights = yield* baselineWeights.hold(trailing.version, trailing.weights)
+    const weights = yield* baselineWeights.hold(baseline.version, baseline.weights)
     const { run } = yield* trunkProgram(trunk.length)
     const { logprobs } = yield* run({ weights, trunk: HostTensor.i32([1, trunk.length], trunk.tokens) })
     return sumOf(hostF32(logprobs), frame.head.length + anchor - 1, truth.length)
@@ -104,10 +91,10 @@ export const makePolicyTruth = Effect.fnUntraced(function* (context: RunContext,
   const backend = yield* Backend
   const onBackend = <A>(effect: Effect.Effect<A, TruthError, Backend>) =>
     Effect.provideService(effect, Backend, backend)
-  /** The truth as `policy` finds it. */
-  return (policy: Policy): (typeof Truth)["Service"] => ({
+  /** The truth as `policy` finds it, beside a baseline. */
+  return (policy: Policy, baseline: Baseline): (typeof Truth)["Service"] => ({
     afterThought: (group, count) => onBackend(afterThought(policy, group, count)),
-    baseline: (problem, count) => onBackend(baseline(policy, problem, count))
+    baseline: (problem, count) => onBackend(ofBaseline(baseline, problem, count))
   })
 })
 
@@ -120,21 +107,6 @@ const trueTokens = ({ document, anchor }: Problem, count: number): Int32Array =>
 
 const sumOf = (logprobs: Float32Array, from: number, count: number): number =>
   logprobs.subarray(from, from + count).reduce((sum, logprob) => sum + logprob, 0)
-
-/** decay · old + (1 - decay) · new */
-const movedTowards = (from: Weights, to: Weights, decay: number): Weights =>
-  Object.fromEntries(
-    Object.entries(from).map(([name, { shape, data }]) => {
-      const target = to[name].data
-      return [
-        name,
-        HostTensor.f32(
-          shape,
-          data.map((value, i) => decay * value + (1 - decay) * target[i])
-        )
-      ]
-    })
-  )
 
 /** Weights on the backend for as long as the scope, overwritten when another version is wanted. */
 const makeResident = Effect.gen(function* () {

@@ -1,18 +1,29 @@
-import { Effect } from "effect"
+import { Clock, Effect } from "effect"
 import type { Group } from "../rl/Group.ts"
 import { collect } from "../rl/dynamicSampling.ts"
+import { followPolicy } from "./followPolicy.ts"
 import { unitRecords } from "./ledgerRecords.ts"
-import type { Policy, Unit } from "./messages.ts"
+import type { Baseline, Policy, Unit, VerifiedUnit } from "./messages.ts"
 import type { Pipeline } from "./Pipeline.ts"
+import type { Position } from "./ProblemSource.ts"
 import { syncPool } from "./samplerPool.ts"
 import type { Running } from "./startRun.ts"
 
-/** What a step learns from, and how it was come by. */
+/** What sampling goes on from: with it and a policy, the groups of a step are always the same. */
+export interface SamplingState {
+  readonly problems: Position
+  readonly baseline: Baseline
+}
+
+/** A step whose groups wait in the buffer, and how they were come by. */
 export interface Sampled {
-  readonly groups: ReadonlyArray<Group>
+  /** Counting from 1. */
+  readonly step: number
   /** Ids of all problems that were asked for it, in the order of the stream. */
   readonly asked: ReadonlyArray<string>
   readonly metrics: Readonly<Record<string, number>>
+  /** What the step after goes on from. */
+  readonly after: SamplingState
 }
 
 /** Units that a step samples at a time. */
@@ -24,46 +35,55 @@ export const groupsPerStep = ({ batch, problems }: Pick<Pipeline, "batch" | "pro
   unitsPerStep({ batch }) * batch.documentsPerUnit * problems.settings.positionsPerDocument
 
 /**
- * The groups of a step (counting from 0): rounds of sampling with `policy` until dynamic sampling has enough. In a round
- * units go through sampler and verifier into the buffer, and come out of it in their order, whoever was done first.
+ * Samples a step (counting from 1) into the buffer: rounds of units through sampler and verifier, until dynamic sampling has
+ * enough. What is sampled follows from the policy and the baseline alone, whoever was done first.
  */
-export const sampleStep = Effect.fnUntraced(function* (running: Running, policy: Policy, step: number) {
+export const sampleStep = Effect.fnUntraced(function* (
+  running: Running,
+  policy: Policy,
+  before: Baseline,
+  step: number
+) {
   const { pipeline, source, actors, ledger } = running
   const { samplers, verifier, buffer } = actors
+  const began = yield* Clock.currentTimeMillis
+  const { baselineDecay } = pipeline.verifier.settings
+  const baseline = baselineDecay === undefined ? policy : followPolicy(before, policy, baselineDecay)
   const pool = yield* syncPool(samplers, policy)
-  const ages: Array<number> = []
+  const verified: Array<VerifiedUnit> = []
   const asked: Array<string> = []
-  let stale = 0
 
   const through = Effect.fnUntraced(function* (unit: Unit) {
-    const groups = yield* verifier.ask("Verify", { groups: yield* pool.sample(unit), policy })
-    yield* ledger.append(unitRecords(step + 1, unit, groups))
-    yield* buffer.ask("Put", { unit: { index: unit.index, policyUpdates: policy.updates, groups } })
+    const groups = yield* verifier.ask("Verify", { groups: yield* pool.sample(unit), policy, baseline })
+    yield* ledger.append(unitRecords(step, unit, groups))
+    return { step, index: unit.index, policyUpdates: policy.updates, groups }
   })
   const round = Effect.gen(function* () {
     const units = yield* Effect.replicateEffect(source.next, unitsPerStep(pipeline))
     asked.push(...units.flatMap(({ documents }) => documents.flatMap(({ problems }) => problems.map(({ id }) => id))))
-    yield* Effect.forEach(units, through, { concurrency: samplers.length, discard: true })
-    const taken = yield* buffer.ask("Take", { updates: policy.updates })
-    stale += taken.stale
-    ages.push(...taken.units.map(({ policyUpdates }) => policy.updates - policyUpdates))
-    return taken.units.flatMap(({ groups }) => groups)
+    const done = yield* Effect.forEach(units, through, { concurrency: samplers.length })
+    verified.push(...done)
+    return done.flatMap(({ groups }) => groups)
   })
 
   const { groups, groupsSampled, attempts } = yield* collect(
     pipeline.dynamicSampling,
-    step,
+    step - 1,
     groupsPerStep(pipeline),
     () => round
   )
+  const chosen = new Set(groups.map(({ problem }: Group) => problem.id))
+  for (const unit of verified) {
+    const own = unit.groups.filter(({ problem }) => chosen.has(problem.id))
+    if (own.length > 0) yield* buffer.ask("Put", { unit: { ...unit, groups: own } })
+  }
   const { tooShort, tooEasy } = source.skipped()
   const metrics = {
-    policy_age: ages.reduce((sum, age) => sum + age, 0) / Math.max(1, ages.length),
     "groups/sampled": groupsSampled,
-    "groups/stale": stale,
     "sampling/rounds": attempts,
     "documents/too_short": tooShort,
-    "documents/too_easy": tooEasy
+    "documents/too_easy": tooEasy,
+    "seconds/sample": ((yield* Clock.currentTimeMillis) - began) / 1000
   }
-  return { groups, asked, metrics } satisfies Sampled
+  return { step, asked, metrics, after: { problems: source.position(), baseline } } satisfies Sampled
 })

@@ -1,10 +1,16 @@
 import { Effect } from "effect"
 import { makeScorer } from "../model/Scorer.ts"
 import type { StoredModel } from "../model/ModelDirectory.ts"
+import { hashWeights } from "../model/weights.ts"
+import { freshState } from "../optim/Learner.ts"
+import type { LearnerState } from "../optim/Learner.ts"
+import { PolicyVersion } from "../rl/Rollout.ts"
 import { openLedger } from "../run/Ledger.ts"
+import type { Ledger, RecordOf } from "../run/Ledger.ts"
 import { openMetrics } from "../run/Metrics.ts"
-import { standardRetention } from "../run/Retention.ts"
+import type { CheckpointEntry } from "../run/Checkpoint.ts"
 import { createRun, ledgerDirectory, manifestHash, metricsPath, samplesPath } from "../run/Run.ts"
+import type { Run } from "../run/Run.ts"
 import { openSamples } from "../run/Samples.ts"
 import { Backend } from "../tensor/Backend.ts"
 import { makeProgramCache } from "../tensor/ProgramCache.ts"
@@ -16,50 +22,95 @@ import { fitProblems } from "./fitProblems.ts"
 import { manifestOf } from "./manifestOf.ts"
 import type { Pipeline } from "./Pipeline.ts"
 import { loadPolicy } from "./policySource.ts"
+import type { LoadedModel } from "./policySource.ts"
 import type { Problems } from "../data/Problems.ts"
-import { makeProblemSource } from "./ProblemSource.ts"
+import { beginning, makeProblemSource } from "./ProblemSource.ts"
+import type { Position } from "./ProblemSource.ts"
+import type { Progress } from "./Progress.ts"
 import { makeRunContext } from "./RunContext.ts"
 import type { RunContext } from "./RunContext.ts"
-import type { RunOptions } from "./runPipeline.ts"
+import type { RunOptions, RunSettings } from "./RunSettings.ts"
+import { settingsOf } from "./RunSettings.ts"
 import { watchTimerLag } from "./timerLag.ts"
+
+/** What a run is brought to life from: its beginning, or a checkpoint. */
+export interface StartingPoint extends Progress {
+  readonly optimizer: LearnerState
+}
 
 /**
  * Brings a pipeline to life: model and problems, actors, run directory. The directory comes last: what cannot start
  * leaves nothing on disk.
  */
 export const startRun = Effect.fnUntraced(function* (pipeline: Pipeline, options: RunOptions) {
-  const { seed, samplers = 1, checkpointEvery = Infinity, keep = standardRetention } = options
-  yield* Effect.fromResult(checkRun(pipeline, options))
-  const { name } = yield* Backend
+  const settings = settingsOf(options)
+  yield* Effect.fromResult(checkRun(pipeline, settings))
   const loaded = yield* loadPolicy(pipeline.policy)
+  const start = yield* firstPoint(loaded)
+  const manifest = yield* manifestOf(pipeline, settings, loaded, start.recent[0].version, options.command)
+  const parts = yield* bringToLife(pipeline, settings, loaded, start)
+
+  const run = yield* createRun(options.run, manifest)
+  const ledger = yield* openLedger(ledgerDirectory(run))
+  yield* ledger.append([beginningRecord(run, pipeline, start)])
+  return yield* openFiles({ ...parts, run, ledger, kept: [] })
+})
+
+/** A run that has made no step. */
+export const firstPoint = Effect.fnUntraced(function* ({ stored: { weights } }: LoadedModel) {
+  const policy = { version: PolicyVersion.make(yield* hashWeights(weights)), updates: 0, weights }
+  const sampling = { problems: beginning, baseline: policy }
+  return { step: 0, recent: [policy], sampling, metrics: {}, optimizer: freshState } satisfies StartingPoint
+})
+
+export const beginningRecord = (run: Run, { sampler }: Pipeline, { recent }: StartingPoint): RecordOf<"begun"> => ({
+  _tag: "begun",
+  manifest: manifestHash(run),
+  policy: recent[0].version,
+  groupSize: sampler.settings.groupSize
+})
+
+/** The parts of a run that are not on disk. */
+export const bringToLife = Effect.fnUntraced(function* (
+  pipeline: Pipeline,
+  settings: RunSettings,
+  loaded: LoadedModel,
+  start: StartingPoint
+) {
   const { stored, tokenizer } = loaded
+  const { seed, samplers } = settings
   const context = makeRunContext({ seed, config: stored.config, tokenizer, template: pipeline.template })
   const problems = yield* fitProblems(pipeline.problems, context, pipeline.sampler.settings.maxTokens)
-  const source = yield* openProblems(pipeline, problems, context, stored)
-  const actors = yield* spawnActors(pipeline, context, loaded, samplers)
+  const source = yield* openProblems(pipeline, problems, context, stored, start.sampling.problems)
+  const learned = { weights: start.recent[start.recent.length - 1].weights, optimizer: start.optimizer }
+  const actors = yield* spawnActors(pipeline, context, learned, samplers)
+  return { pipeline, settings, model: stored, context, source, actors, start }
+})
 
-  const made = yield* createRun(options.run, manifestOf(pipeline, { steps: options.steps, seed, samplers }, name))
-  const ledger = yield* openLedger(ledgerDirectory(made))
-  const { policy } = yield* actors.store.ask("Latest")
-  const { groupSize } = pipeline.sampler.settings
-  yield* ledger.append([{ _tag: "begun", manifest: manifestHash(made), policy: policy.version, groupSize }])
+interface OnDisk {
+  readonly run: Run
+  readonly ledger: Ledger
+  /** Checkpoints that there are. */
+  readonly kept: ReadonlyArray<CheckpointEntry>
+}
+
+/** And those that are: rows of steps after the starting point are made again. */
+export const openFiles = Effect.fnUntraced(function* (parts: Effect.Success<ReturnType<typeof bringToLife>> & OnDisk) {
+  const { actors, ledger, run, settings, start } = parts
+  let before = ledger.seconds()
   return {
-    pipeline,
-    context,
-    source,
-    actors,
-    ledger,
-    metrics: yield* openMetrics(metricsPath(made)),
-    samples: yield* openSamples(samplesPath(made)),
+    ...parts,
+    directory: run.directory,
+    metrics: yield* openMetrics(metricsPath(run), start.step),
+    samples: yield* openSamples(samplesPath(run), start.step),
     timerLag: yield* watchTimerLag,
-    checkpoints: makeCheckpointKeeper({
-      run: made,
-      model: stored,
-      store: actors.store,
-      ledger,
-      every: checkpointEvery,
-      keep
-    })
+    /** Seconds that the ledger has taken since this was last asked. */
+    ledgerSeconds: () => {
+      const since = ledger.seconds() - before
+      before += since
+      return since
+    },
+    checkpoints: makeCheckpointKeeper({ ...parts, store: actors.store, settings, from: start.step })
   }
 })
 
@@ -71,13 +122,15 @@ const openProblems = Effect.fnUntraced(function* (
   { batch }: Pipeline,
   problems: Problems,
   context: RunContext,
-  { config, weights }: StoredModel
+  { config, weights }: StoredModel,
+  from: Position
 ) {
   const { thread } = yield* Backend
   const { backend } = yield* thread({ name: "problems" })
   const onItsThread = Effect.gen(function* () {
     const scorer = yield* makeScorer(config, yield* makeProgramCache)
-    return yield* makeProblemSource({ context, problems, scorer, weights: yield* uploadWeights(weights), ...batch })
+    const resident = yield* uploadWeights(weights)
+    return yield* makeProblemSource({ context, problems, scorer, weights: resident, ...batch, from })
   })
   return yield* Effect.provideService(onItsThread, Backend, backend)
 })

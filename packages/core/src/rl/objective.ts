@@ -8,7 +8,7 @@ import type { WeightsOf } from "../model/Transformer.ts"
 import { encode } from "../model/Transformer.ts"
 import type { Shape } from "../tensor/HostTensor.ts"
 import type { Tensor } from "../tensor/Tensor.ts"
-import { clippedLoss } from "./clippedLoss.ts"
+import { policyLoss } from "./policyLoss.ts"
 import { behaviourLogprobs as asBehaviour, currentLogprobs, maskTensor } from "./Logprobs.ts"
 import type { Loss } from "./loss.ts"
 
@@ -71,7 +71,7 @@ export const policy =
             advantages: data.advantages,
             logprobs: branchLogprobs(config, weights, encoded, hung, given, temperature)
           }
-    const result = clippedLoss(loss, {
+    const result = policyLoss(loss, {
       logprobs: currentLogprobs(logprobs),
       behaviourLogprobs: asBehaviour(at(data.behaviourLogprobs)),
       mask: maskTensor(at(data.mask)),

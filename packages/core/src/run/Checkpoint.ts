@@ -33,7 +33,9 @@ const State = Schema.Struct({
   /** Of the reward that the run learned from, where it has one. */
   certificate: Schema.optionalKey(Certificate),
   /** Whatever else the algorithm has to know to go on. */
-  progress: Schema.Json
+  progress: Schema.Json,
+  /** Hashes of the other weights that lie in the directory. */
+  others: Schema.optionalKey(Schema.Array(Schema.String.check(Schema.isPattern(/^[0-9a-f]{64}$/))))
 })
 
 export interface Checkpoint {
@@ -46,6 +48,8 @@ export interface Checkpoint {
   readonly optimizer: Weights
   readonly validation: Validation
   readonly progress: typeof Schema.Json.Type
+  /** Other weights that are needed to go on, by their hash: of older policies, of a baseline. */
+  readonly others: Readonly<Record<string, Weights>>
 }
 
 /** A checkpoint as it is listed: not loaded. */
@@ -64,7 +68,7 @@ export interface SavedCheckpoint extends CheckpointEntry {
 /** Writes checkpoints/<step>. One that is there already is not overwritten. It is durable once this returns. */
 export const saveCheckpoint = (
   run: Run,
-  { step, model, weightsHash, optimizer, validation, progress }: Checkpoint
+  { step, model, weightsHash, optimizer, validation, progress, others }: Checkpoint
 ): Effect.Effect<SavedCheckpoint, WeightsError | StorageError> =>
   Effect.gen(function* () {
     const directory = join(checkpointsDirectory(run), String(step))
@@ -73,9 +77,19 @@ export const saveCheckpoint = (
       Effect.gen(function* () {
         yield* writeModelFiles(temporary, model)
         yield* writeSafetensors(join(temporary, "optimizer.safetensors"), optimizer)
+        for (const [hash, weights] of Object.entries(others)) {
+          yield* writeSafetensors(join(temporary, othersName(hash)), weights)
+        }
         const { certificate } = run.manifest
         const certified = certificate === undefined ? {} : { certificate }
-        const state = Schema.encodeSync(State)({ step, weightsHash, validation, ...certified, progress })
+        const state = Schema.encodeSync(State)({
+          step,
+          weightsHash,
+          validation,
+          ...certified,
+          progress,
+          others: Object.keys(others)
+        })
         yield* writeTextAtomically(join(temporary, "state.json"), `${JSON.stringify(state, undefined, 2)}\n`)
       }).pipe(
         (write) => withChecksums(temporary, write),
@@ -89,14 +103,18 @@ export const saveCheckpoint = (
 export const loadCheckpoint = (directory: string): Effect.Effect<Checkpoint, ModelError | RunError> =>
   Effect.gen(function* () {
     yield* verifyChecksums(directory)
-    const { step, weightsHash: hash, validation, progress } = yield* readState(directory)
+    const { step, weightsHash: hash, validation, progress, others: hashes = [] } = yield* readState(directory)
     const model = yield* loadModel(directory)
     if (weightsHash(model.weights) !== hash) {
       return yield* new RunError({ path: directory, reason: "the hash of the weights is not the one in state.json" })
     }
     const optimizer = yield* readSafetensors(join(directory, "optimizer.safetensors"))
-    return { step, model, weightsHash: hash, optimizer, validation, progress }
+    const others: Record<string, Weights> = {}
+    for (const other of hashes) others[other] = yield* readSafetensors(join(directory, othersName(other)))
+    return { step, model, weightsHash: hash, optimizer, validation, progress, others }
   })
+
+const othersName = (hash: string): string => `weights-${hash}.safetensors`
 
 /** A checkpoint that could be loaded, and what was said of newer ones that could not, a line each. */
 export interface GoodCheckpoint {
@@ -117,6 +135,12 @@ export const latestGood = (run: Run, through: number = Infinity): Effect.Effect<
     }
     return { found: Option.none(), said }
   })
+
+/** Directories of checkpoints of more updates than `step`, whole or not. */
+export const checkpointsAfter = (run: Run, step: number): Effect.Effect<ReadonlyArray<string>, StorageError> =>
+  Effect.map(checkpointNames(run), (names) =>
+    names.filter((name) => Number(name) > step).map((name) => join(checkpointsDirectory(run), name))
+  )
 
 const checkpointNames = (run: Run): Effect.Effect<ReadonlyArray<string>, StorageError> =>
   Effect.gen(function* () {

@@ -23,6 +23,8 @@ export const Manifest = Schema.Struct({
   backend: Schema.String,
   /** Every setting of the experiment, defaults filled in. */
   config: Schema.Json,
+  /** How whoever made the run makes its parts again: `foretoken train` puts its flags here, `foretoken resume` reads them. */
+  command: Schema.optionalKey(Schema.Json),
   /** Of the reward, where it has one. */
   certificate: Schema.optionalKey(Certificate),
   /** By package: foretoken, node, effect, onnxruntime-node, ... */

@@ -52,7 +52,7 @@ describe("a pipeline", () => {
       const checkpoint = yield* loadCheckpoint(result.last.directory)
       expect(checkpoint.step).toBe(2)
       expect(weightsHash(checkpoint.model.weights)).toBe(result.weightsHash)
-      expect(checkpoint.progress).toEqual({ step: 2, updates: 2 })
+      expect(checkpoint.progress).toMatchObject({ step: 2, updates: 2, problems: { unit: 8 }, earlier: [] })
       expect(Object.keys(checkpoint.optimizer)).toContain("model.norm.weight.m")
     })
   )
@@ -155,7 +155,7 @@ describe("a pipeline", () => {
         make: (context) =>
           Effect.map(make(context), ({ Put, Take }) => ({
             Put,
-            Take: (request: { readonly updates: number }) =>
+            Take: (request: { readonly step: number; readonly updates: number }) =>
               Effect.map(Take(request), ({ units }) => ({
                 stale: 3,
                 units: units.map((unit) => ({ ...unit, policyUpdates: unit.policyUpdates - (unit.index % 2) }))

@@ -4,7 +4,8 @@ import * as Corpus from "../../src/data/Corpus.ts"
 import { document } from "../../src/data/Synthetic.ts"
 import { makeScorer } from "../../src/model/Scorer.ts"
 import type { Unit } from "../../src/pipeline/messages.ts"
-import { makeProblemSource } from "../../src/pipeline/ProblemSource.ts"
+import type { Position } from "../../src/pipeline/ProblemSource.ts"
+import { beginning, makeProblemSource } from "../../src/pipeline/ProblemSource.ts"
 import { makeRunContext } from "../../src/pipeline/RunContext.ts"
 import { compact } from "../../src/prompt/Template.ts"
 import { makeProgramCache } from "../../src/tensor/ProgramCache.ts"
@@ -18,7 +19,7 @@ const threeAndAShortOne = Corpus.fromDocuments("stories", [...texts, { id: "shor
   Corpus.nextToken({ minEntropy: 0, minimumContext: 16, positionsPerDocument: 2, maxTokens: 400 })
 )
 
-const source = (documentsPerUnit: number, seed = 5) =>
+const source = (documentsPerUnit: number, seed = 5, from: Position = beginning) =>
   Effect.gen(function* () {
     const scorer = yield* makeScorer(config, yield* makeProgramCache)
     return yield* makeProblemSource({
@@ -27,7 +28,8 @@ const source = (documentsPerUnit: number, seed = 5) =>
       scorer,
       weights,
       documentsPerUnit,
-      shuffleBuffer: 8
+      shuffleBuffer: 8,
+      from
     })
   })
 
@@ -71,5 +73,27 @@ describe("a problem source", () => {
       expect(anchors(yield* read(3))).toEqual(anchors(byOne))
       expect(anchors(yield* read(1, 6))).not.toEqual(anchors(byOne))
     }).pipe(Effect.scoped, Effect.provide(Reference.layer))
+  )
+
+  it.effect(
+    "goes on at any position as if it had never stopped: the same units, the same counts of what it skipped",
+    () =>
+      Effect.gen(function* () {
+        for (const documentsPerUnit of [1, 2, 3]) {
+          const whole = yield* source(documentsPerUnit)
+          const seen = yield* Effect.replicateEffect(
+            Effect.map(whole.next, (unit) => ({ unit, position: whole.position(), skipped: whole.skipped() })),
+            8
+          )
+          for (const [at, { position }] of seen.slice(0, -1).entries()) {
+            const resumed = yield* source(documentsPerUnit, 5, JSON.parse(JSON.stringify(position)))
+            for (const later of seen.slice(at + 1)) {
+              expect(yield* resumed.next).toEqual(later.unit)
+              expect(resumed.position()).toEqual(later.position)
+              expect(resumed.skipped()).toEqual(later.skipped)
+            }
+          }
+        }
+      }).pipe(Effect.scoped, Effect.provide(Reference.layer))
   )
 })

@@ -8,6 +8,7 @@ import type { Weights } from "../../src/model/weights.ts"
 import { initialWeights, weightsHash } from "../../src/model/weights.ts"
 import { leadToAnswer } from "../../src/pipeline/leadToAnswer.ts"
 import type { Policy } from "../../src/pipeline/messages.ts"
+import { followPolicy } from "../../src/pipeline/followPolicy.ts"
 import { makePolicyTruth } from "../../src/pipeline/policyTruth.ts"
 import { makeRunContext } from "../../src/pipeline/RunContext.ts"
 import * as Verifier from "../../src/pipeline/Verifier.ts"
@@ -75,7 +76,7 @@ const sum = (xs: ReadonlyArray<number>) => xs.reduce((a, b) => a + b, 0)
 const valuesOf = (reward: Reward.Reward<unknown, Reward.Truth>, given: Policy, options?: Verifier.VerifierOptions) =>
   Effect.gen(function* () {
     const { Verify } = yield* Verifier.make(reward, options).make(context)
-    const [{ rollouts }] = yield* Verify({ groups: [group], policy: given })
+    const [{ rollouts }] = yield* Verify({ groups: [group], policy: given, baseline: given })
     return rollouts.map(({ verdict }) => (verdict._tag === "Scored" ? verdict.value : verdict.reason))
   })
 
@@ -108,9 +109,9 @@ describe("the truth as a policy finds it", () => {
 
   it.effect("ends with the document where more tokens are asked than it has", () =>
     Effect.gen(function* () {
-      const truthOf = yield* makePolicyTruth(context, { decay: 0.5 })
+      const truthOf = yield* makePolicyTruth(context)
       const last = problemAt(tokenizer, text, text.tokens.length - 1, 4)
-      const { baseline, afterThought } = truthOf(policy)
+      const { baseline, afterThought } = truthOf(policy, policy)
       expect(yield* baseline(last, 5)).toBe(yield* baseline(last, 1))
       const one = parseAll(compact, { ...group, problem: last })
       expect(yield* afterThought(one, 5)).toEqual(yield* afterThought(one, 1))
@@ -119,7 +120,7 @@ describe("the truth as a policy finds it", () => {
 
   it.effect("has a baseline whose weights trail the policy's: decay · old + (1 - decay) · new, once a version", () =>
     Effect.gen(function* () {
-      const truthOf = yield* makePolicyTruth(context, { decay: 0.75 })
+      const truthOf = yield* makePolicyTruth(context)
       const next = policyOf(sharp(9))
       const mixed = Object.fromEntries(
         Object.entries(policy.weights).map(([name, { shape, data }]) => [
@@ -133,9 +134,10 @@ describe("the truth as a policy finds it", () => {
       const truth = text.tokens.subarray(problem.anchor, problem.anchor + 2)
       const before = [...context.frame.head, ...text.tokens.subarray(0, problem.anchor)]
       const plain = (weights: Weights) => Effect.map(plainly(weights, before, truth), sum)
-      expect(yield* truthOf(policy).baseline(problem, 2)).toBeCloseTo(yield* plain(policy.weights), 5)
-      for (let again = 0; again < 2; again++) {
-        expect(yield* truthOf(next).baseline(problem, 2)).toBeCloseTo(yield* plain(mixed), 5)
+      expect(yield* truthOf(policy, policy).baseline(problem, 2)).toBeCloseTo(yield* plain(policy.weights), 5)
+      const once = followPolicy(policy, next, 0.75)
+      for (const baseline of [once, followPolicy(once, next, 0.75)]) {
+        expect(yield* truthOf(next, baseline).baseline(problem, 2)).toBeCloseTo(yield* plain(mixed), 5)
       }
     }).pipe(Effect.scoped, Effect.provide(Reference.layer))
   )

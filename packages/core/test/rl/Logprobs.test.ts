@@ -4,7 +4,7 @@
  */
 import { describe, expect, expectTypeOf, test } from "vitest"
 import * as fc from "fast-check"
-import { clippedLoss, type PolicyTokens } from "../../src/rl/clippedLoss.ts"
+import { policyLoss, type PolicyTokens } from "../../src/rl/policyLoss.ts"
 import { k1, k3, ratio } from "../../src/rl/importance.ts"
 import { at, behaviourLogprobs, currentLogprobs, type Mask, maskOf, rawLogprobs } from "../../src/rl/Logprobs.ts"
 import type { Batch } from "../../src/rl/Batch.ts"
@@ -74,17 +74,17 @@ describe("log-probabilities say what they are", () => {
 
   test("and so does its tensor program, with a mask made of lengths", () => {
     const wrongs = (tensor: Tensor, right: PolicyTokens) => [
-      () => clippedLoss(loss, right),
+      () => policyLoss(loss, right),
       // @ts-expect-error a tensor of unknown origin
-      () => clippedLoss(loss, { ...right, logprobs: tensor }),
+      () => policyLoss(loss, { ...right, logprobs: tensor }),
       // @ts-expect-error swapped
-      () => clippedLoss(loss, { ...right, logprobs: right.behaviourLogprobs, behaviourLogprobs: right.logprobs }),
+      () => policyLoss(loss, { ...right, logprobs: right.behaviourLogprobs, behaviourLogprobs: right.logprobs }),
       // @ts-expect-error temperature-free
-      () => clippedLoss(loss, { ...right, logprobs: rawLogprobs(tensor) }),
+      () => policyLoss(loss, { ...right, logprobs: rawLogprobs(tensor) }),
       // @ts-expect-error scaled afterwards: no longer what it was
-      () => clippedLoss(loss, { ...right, logprobs: right.logprobs.mul(2) }),
+      () => policyLoss(loss, { ...right, logprobs: right.logprobs.mul(2) }),
       // @ts-expect-error a mask from token values: a completion may contain the pad token
-      () => clippedLoss(loss, { ...right, mask: tensor.greater(0).cast("f32") })
+      () => policyLoss(loss, { ...right, mask: tensor.greater(0).cast("f32") })
     ]
     expectTypeOf(wrongs).toBeFunction()
   })

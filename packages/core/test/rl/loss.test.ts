@@ -166,6 +166,7 @@ describe("the clipped loss", () => {
 
   test("refuses a range that is none", () => {
     expect(() => Loss.clipped({ low: 1, high: 0.2 })).toThrow("low is 1: it must be at least 0, below 1")
+    expect(() => Loss.truncated({ cap: 0.9 })).toThrow("cap is 0.9: it must be at least 1")
     expect(() => Loss.clipped({ low: 0.2, high: NaN })).toThrow("high is NaN: it must be at least 0")
   })
 })

@@ -91,6 +91,7 @@ const checkpoint = (step: number, part: Partial<Checkpoint> = {}): Checkpoint =>
     optimizer: { "adamw.m/model.norm.weight": HostTensor.f32([2], [1, -0]) },
     validation: { _tag: "unmeasured" },
     progress: { epoch: 1 },
+    others: {},
     ...part
   }
 }

@@ -3,11 +3,11 @@ import { currentLogprobs, maskTensor } from "../../src/rl/Logprobs.ts"
 import * as Loss from "../../src/rl/loss.ts"
 import { laws, type TestedLoss } from "../../src/testing/index.ts"
 
-const reference = (range: { readonly low: number; readonly high: number }): TestedLoss["of"] => {
-  const clipped = Loss.clipped(range)
-  return (batch, logprobs, { tokens }) => Loss.reference(clipped, batch, logprobs, tokens)
-}
-const clipped = reference({ low: 0.2, high: 0.28 })
+const reference =
+  (loss: Loss.Loss): TestedLoss["of"] =>
+  (batch, logprobs, { tokens }) =>
+    Loss.reference(loss, batch, logprobs, tokens)
+const clipped = reference(Loss.clipped({ low: 0.2, high: 0.28 }))
 
 /** GSPO's shape: one ratio per rollout, the mean over rollouts, no gradient of its own. */
 const sequenceRatio: TestedLoss = {
@@ -32,7 +32,8 @@ const sequenceRatio: TestedLoss = {
 describe("laws.loss hold of", () => {
   for (const loss of [
     { name: "the clipped loss", meanOver: "tokens", of: clipped } as const,
-    { name: "PPO's clip", meanOver: "tokens", of: reference({ low: 0.2, high: 0.2 }) } as const,
+    { name: "PPO's clip", meanOver: "tokens", of: reference(Loss.clipped({ low: 0.2, high: 0.2 })) } as const,
+    { name: "the truncated loss", meanOver: "tokens", of: reference(Loss.truncated({ cap: 2 })) } as const,
     sequenceRatio
   ]) {
     for (const { name, check } of laws.loss(loss)) test(name, check)

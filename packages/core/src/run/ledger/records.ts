@@ -95,7 +95,12 @@ const Checkpoint = Schema.TaggedStruct("checkpoint", {
 })
 
 /** The run went on after a death: whatever was recorded before of steps after `step` is void. */
-const Resumed = Schema.TaggedStruct("resumed", { step: Schema.Int, policy: PolicyVersion })
+const Resumed = Schema.TaggedStruct("resumed", {
+  step: Schema.Int,
+  policy: PolicyVersion,
+  /** What is not as it was when the run began, where someone wanted to go on all the same: bits may differ from here on. */
+  differs: Schema.optionalKey(Schema.Array(Schema.String))
+})
 
 const Ended = Schema.TaggedStruct("ended", {
   /** The last step that was made. */

@@ -1,7 +1,7 @@
 import * as fc from "fast-check"
 import { describe, expect, it } from "vitest"
 import { gradients } from "../../src/autodiff/grad.ts"
-import { clippedLoss } from "../../src/rl/clippedLoss.ts"
+import { policyLoss } from "../../src/rl/policyLoss.ts"
 import type { Batch } from "../../src/rl/Batch.ts"
 import { behaviourLogprobs, currentLogprobs, maskTensor } from "../../src/rl/Logprobs.ts"
 import * as Loss from "../../src/rl/loss.ts"
@@ -39,7 +39,13 @@ const batches = fc
   )
   .filter((rows) => rows.flat().some(({ tokens }) => tokens.length > 0))
 
-const ranges = fc.constantFrom({ low: 0.2, high: 0.28 }, { low: 0.2, high: 0.2 }, { low: 0.18, high: 0.25 })
+const losses = fc.constantFrom(
+  Loss.clipped({ low: 0.2, high: 0.28 }),
+  Loss.clipped({ low: 0.2, high: 0.2 }),
+  Loss.clipped({ low: 0.18, high: 0.25 }),
+  Loss.truncated({ cap: 1 }),
+  Loss.truncated({ cap: 2 })
+)
 const length = 5
 
 /** [D,B,5] arrays of the rollouts; off the completions `garbage` stands on both sides. */
@@ -66,7 +72,7 @@ type Arrays = ReturnType<typeof arrays>
 const traced = (loss: Loss.Loss, { shape, logprobs, behaviour, advantages, mask }: Arrays, tokenCount: number) => {
   const { given, gradient, sums } = compute(
     (inputs: { logprobs: Tensor; behaviourLogprobs: Tensor; advantages: Tensor; mask: Tensor; tokenCount: Tensor }) => {
-      const { loss: value, ...sums } = clippedLoss(loss, {
+      const { loss: value, ...sums } = policyLoss(loss, {
         ...inputs,
         logprobs: currentLogprobs(inputs.logprobs),
         behaviourLogprobs: behaviourLogprobs(inputs.behaviourLogprobs),
@@ -111,11 +117,10 @@ const batchOf = ({ shape: [documents, branches], mask, behaviour, advantages, to
   tokenCount
 })
 
-describe("the clipped loss as a tensor program", () => {
+describe("a policy loss as a tensor program", () => {
   it("has the value, the gradient and the metrics of its definition", () => {
     fc.assert(
-      fc.property(batches, ranges, (rows, range) => {
-        const loss = Loss.clipped(range)
+      fc.property(batches, losses, (rows, loss) => {
         const given = arrays(rows)
         const { tokenCount } = given
         const program = traced(loss, given, tokenCount)
@@ -133,7 +138,7 @@ describe("the clipped loss as a tensor program", () => {
     )
   })
 
-  it("cuts a token off where it has moved too far in the direction of its advantage, and only there", () => {
+  it("clipped, cuts a token off where it has moved too far in the direction of its advantage, and only there", () => {
     const token = (r: number) => ({ behaviour: -1, change: Math.log(r) })
     const loss = Loss.clipped({ low: 0.2, high: 0.28 })
     const given = arrays([
@@ -148,6 +153,20 @@ describe("the clipped loss as a tensor program", () => {
     expect(cut).toBe(2)
   })
 
+  it("truncated, learns from every token, by its importance up to the cap", () => {
+    const token = (r: number) => ({ behaviour: -1, change: Math.log(r) })
+    const given = arrays([
+      [
+        { advantage: 2, tokens: [token(1), token(1.5), token(4), token(0.5)] },
+        { advantage: -2, tokens: [token(1), token(1.5), token(4), token(0.5)] }
+      ]
+    ])
+    const { gradient, cut } = traced(Loss.truncated({ cap: 2 }), given, 8)
+    const up = [1, 1.5, 2, 0.5, 0].map((weight) => (weight * 2) / 8)
+    expect(gap(gradient, [...up.map((slope) => -slope), ...up])).toBeLessThan(1e-9)
+    expect(cut).toBe(2)
+  })
+
   it("reads nothing off the completions, not even infinities or NaN", () => {
     const garbage = fc.constantFrom<readonly [number, number]>(
       [-Infinity, 0],
@@ -158,8 +177,7 @@ describe("the clipped loss as a tensor program", () => {
       [NaN, 0]
     )
     fc.assert(
-      fc.property(batches, garbage, (rows, off) => {
-        const loss = Loss.clipped({ low: 0.2, high: 0.28 })
+      fc.property(batches, losses, garbage, (rows, loss, off) => {
         const clean = arrays(rows)
         expect(traced(loss, arrays(rows, off), clean.tokenCount)).toEqual(traced(loss, clean, clean.tokenCount))
       })
@@ -168,8 +186,7 @@ describe("the clipped loss as a tensor program", () => {
 
   it("of micro-batches adds up to that of the whole batch, in any order", () => {
     fc.assert(
-      fc.property(batches, fc.nat(), (rows, turn) => {
-        const loss = Loss.clipped({ low: 0.2, high: 0.28 })
+      fc.property(batches, losses, fc.nat(), (rows, loss, turn) => {
         const whole = arrays(rows)
         const one = traced(loss, whole, whole.tokenCount)
         const parts = rows.map((own) => traced(loss, arrays([own]), whole.tokenCount))

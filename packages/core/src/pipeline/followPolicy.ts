@@ -1,0 +1,24 @@
+import type { Weights } from "../model/weights.ts"
+import { HostTensor } from "../tensor/HostTensor.ts"
+import type { Baseline } from "./messages.ts"
+
+/**
+ * The baseline moves towards a policy, once for each new version: decay · old + (1 - decay) · new. Source: RLP,
+ * arXiv 2510.01265, section 2.
+ */
+export const followPolicy = (baseline: Baseline, { version, weights }: Baseline, decay: number): Baseline =>
+  baseline.version === version ? baseline : { version, weights: movedTowards(baseline.weights, weights, decay) }
+
+const movedTowards = (from: Weights, to: Weights, decay: number): Weights =>
+  Object.fromEntries(
+    Object.entries(from).map(([name, { shape, data }]) => {
+      const target = to[name].data
+      return [
+        name,
+        HostTensor.f32(
+          shape,
+          data.map((value, i) => decay * value + (1 - decay) * target[i])
+        )
+      ]
+    })
+  )

@@ -1,0 +1,182 @@
+import { Effect, Option, Schema, Stream } from "effect"
+import { best, checkpointsAfter, latestGood, listCheckpoints } from "../run/Checkpoint.ts"
+import type { Checkpoint } from "../run/Checkpoint.ts"
+import type { LedgerRecord, RecordOf } from "../run/Ledger.ts"
+import { ledgerRecords, openLedger } from "../run/Ledger.ts"
+import { describeMachine } from "../run/Manifest.ts"
+import type { Manifest } from "../run/Manifest.ts"
+import { readMetrics } from "../run/Metrics.ts"
+import { RunError, checkpointsDirectory, ledgerDirectory, manifestHash, metricsPath, openRun } from "../run/Run.ts"
+import type { Run } from "../run/Run.ts"
+import { removeDirectoryAtomically, sweep } from "../storage/atomic.ts"
+import type { StorageError } from "../storage/StorageError.ts"
+import { checkRun } from "./checkRun.ts"
+import { firstDifference } from "./firstDifference.ts"
+import { manifestOf } from "./manifestOf.ts"
+import type { Pipeline } from "./Pipeline.ts"
+import { loadPolicy } from "./policySource.ts"
+import { settingsOfStored, StoredSettings } from "./RunSettings.ts"
+import type { RunResult, StepReport } from "./runPipeline.ts"
+import { progressOf } from "./savedProgress.ts"
+import { beginningRecord, bringToLife, firstPoint, openFiles } from "./startRun.ts"
+import type { Running } from "./startRun.ts"
+
+export interface ResumeOptions {
+  /** The directory of a run that was begun. */
+  readonly run: string
+  /** Default: as many as the run had. */
+  readonly samplers?: number
+  /**
+   * Goes on under another backend, version, processor or number of cores, too. What is computed there need not be the same to the
+   * last bit, so the weights that the run comes to need not be those of an undisturbed one. The ledger says so.
+   */
+  readonly elsewhere?: boolean
+  /** Called with a line for each thing that was found damaged and how it was dealt with. */
+  readonly say?: (line: string) => Effect.Effect<void>
+  /** Called after every step, to show how the run goes. */
+  readonly onStep?: (report: StepReport) => Effect.Effect<void>
+}
+
+/** A run that can go on, or had ended. */
+type Opened =
+  | { readonly _tag: "Running"; readonly running: Running }
+  | { readonly _tag: "Ended"; readonly result: RunResult }
+
+/**
+ * Goes back to the last durable point of a run: the newest checkpoint that is whole and that the ledger knows of, or the
+ * beginning. What was sampled and learned after it is not replayed from the ledger but made again: it comes out the same,
+ * and `resumed` makes the records of it void.
+ */
+export const openResumed = Effect.fnUntraced(function* (pipeline: Pipeline, options: ResumeOptions) {
+  const { say = () => Effect.void } = options
+  const run = yield* openRun(options.run)
+  const refuse = (reason: string) => new RunError({ path: run.directory, reason })
+  const settings = yield* storedSettings(run)
+  yield* Effect.fromResult(checkRun(pipeline, settings))
+  const loaded = yield* loadPolicy(pipeline.policy)
+  const first = yield* firstPoint(loaded)
+  const [{ version }] = first.recent
+  const now = yield* manifestOf(pipeline, settings, loaded, version)
+  const changed = firstDifference(run.manifest.config, now.config, freeSettings)
+  if (changed !== undefined) return yield* refuse(`cannot go on as it began: ${changed}`)
+  const differs = elsewhere(run.manifest, now)
+  if (differs.length > 0 && options.elsewhere !== true) {
+    return yield* refuse(
+      `began elsewhere: ${differs.join(", ")}; it can go on here with \`elsewhere\`, but need not come to the same bits`
+    )
+  }
+
+  const ledger = yield* openLedger(ledgerDirectory(run))
+  yield* Effect.forEach(ledger.said, say, { discard: true })
+  const history = yield* readHistory(ledger.directory)
+  if (Option.isSome(history.begun) && history.begun.value.manifest !== manifestHash(run)) {
+    return yield* refuse("manifest.json is not the one that the run began with")
+  }
+  yield* sweep(checkpointsDirectory(run))
+  const { found, said } = yield* latestGood(run, history.step)
+  yield* Effect.forEach(said, say, { discard: true })
+  const ended = yield* resultOf(run, history, found)
+  if (Option.isSome(ended)) return { _tag: "Ended", result: ended.value } satisfies Opened
+
+  const metrics = yield* lastMetrics(run, Option.match(found, { onNone: () => 0, onSome: ({ step }) => step }))
+  const start = Option.isNone(found) ? first : yield* progressOf(found.value, metrics)
+  const { samplers = settings.samplers } = options
+  const parts = yield* bringToLife(pipeline, { ...settings, samplers }, loaded, start)
+
+  // Nothing was changed up to here but what was broken. Checkpoints of void steps would be in the way of new ones.
+  for (const directory of yield* checkpointsAfter(run, start.step)) yield* removeDirectoryAtomically(directory)
+  if (Option.isNone(history.begun)) yield* ledger.append([beginningRecord(run, pipeline, first)])
+  const policy = start.recent[start.recent.length - 1].version
+  const resumed: RecordOf<"resumed"> = { _tag: "resumed", step: start.step, policy }
+  yield* ledger.append([differs.length === 0 ? resumed : { ...resumed, differs }])
+  yield* ledger.sync
+  const running = yield* openFiles({ ...parts, run, ledger, kept: yield* listCheckpoints(run) })
+  return { _tag: "Running", running } satisfies Opened
+})
+
+const storedSettings = ({ directory, manifest }: Run) =>
+  Schema.decodeUnknownEffect(StoredSettings)(manifest.config).pipe(
+    Effect.map((stored) => settingsOfStored(manifest.seed, stored)),
+    Effect.mapError(() => {
+      const reason = "is no run that can be resumed; one of reinforcement pre-training by this version was expected"
+      return new RunError({ path: directory, reason })
+    })
+  )
+
+/** Settings that never change results: how many sample, and where the same content lies. */
+const freeSettings: ReadonlyArray<string> = ["samplers", "policy.model", "corpus.path", "corpus.name"]
+
+/** What may give other bits, each in words. */
+const elsewhere = (then: Manifest, now: Omit<Manifest, "format" | "id">): ReadonlyArray<string> => {
+  const { architecture, processor, cores } = describeMachine()
+  const pairs: ReadonlyArray<readonly [string, unknown, unknown]> = [
+    ["the backend", then.backend, now.backend],
+    ...Object.entries(now.versions).map(([name, version]) => [name, then.versions[name], version] as const),
+    ["the architecture", then.machine.architecture, architecture],
+    ["the processor", then.machine.processor, processor],
+    ["the number of cores", then.machine.cores, cores]
+  ]
+  return pairs.flatMap(([what, was, is]) => (was === is ? [] : [`${what} was ${String(was)} and is ${String(is)}`]))
+}
+
+interface History {
+  readonly begun: Option.Option<RecordOf<"begun">>
+  /** The last step that was learned. */
+  readonly step: number
+  /** The last word, if it was one. */
+  readonly ended: Option.Option<RecordOf<"ended">>
+}
+
+/** What a ledger says, record by record: it need not fit in memory. */
+const readHistory = (directory: string) =>
+  Stream.runFold(
+    ledgerRecords(directory),
+    (): History => ({ begun: Option.none(), step: 0, ended: Option.none() }),
+    (history, record: LedgerRecord): History => {
+      switch (record._tag) {
+        case "begun":
+          return { ...history, begun: Option.some(record) }
+        case "update":
+          return { ...history, step: record.step }
+        case "resumed":
+          return { ...history, step: record.step, ended: Option.none() }
+        case "ended":
+          return { ...history, ended: Option.some(record) }
+        default:
+          return history
+      }
+    }
+  ).pipe(
+    // Opening has repaired it, so whatever is wrong now is the disk's doing.
+    Effect.catchTag("LedgerFlaw", ({ message }) => new RunError({ path: directory, reason: message }))
+  )
+
+/** What a run came to that is done, if its last checkpoint is whole. */
+const resultOf = Effect.fnUntraced(function* (
+  run: Run,
+  { ended }: History,
+  found: Option.Option<Checkpoint & { readonly directory: string }>
+): Effect.fn.Return<Option.Option<RunResult>, StorageError> {
+  if (Option.isNone(ended) || Option.isNone(found)) return Option.none()
+  const { how, reason, step, policy } = ended.value
+  if ((how !== "done" && how !== "no-signal") || found.value.step !== step) return Option.none()
+  const entries = yield* listCheckpoints(run)
+  const last = entries.find((entry) => entry.step === step)
+  if (last === undefined) return Option.none()
+  return Option.some({
+    run: run.directory,
+    steps: step,
+    weightsHash: policy,
+    ended: how === "done" ? { _tag: "Done" } : { _tag: "NoSignal", reason },
+    last,
+    best: best(entries) ?? last,
+    metrics: yield* lastMetrics(run, step)
+  })
+})
+
+/** The metrics of a step, as far as the disk has kept them. */
+const lastMetrics = (run: Run, step: number) =>
+  readMetrics(metricsPath(run)).pipe(
+    Effect.map((rows) => rows.findLast((row) => row.step === step)?.values ?? {}),
+    Effect.orElseSucceed(() => ({}))
+  )
