@@ -192,7 +192,7 @@ export const makeLearner = (options: LearnerOptions): Effect.Effect<Learner, Bac
         yield* backend.read(buffer, Host.f32(shape, data))
         return [name, Host.f32([size], data)] as const // moments are kept in files as vectors
       })
-      const copied = yield* Effect.forEach(moments, momentIn, { concurrency: "unbounded" })
+      const copied = yield* Effect.forEach(moments, momentIn)
       return { updates, moments: Object.fromEntries<HostF32>(copied) }
     })
 
@@ -201,8 +201,8 @@ export const makeLearner = (options: LearnerOptions): Effect.Effect<Learner, Bac
       weights,
       update: (batches) => Effect.provideService(update(batches), Backend, backend),
       snapshot: Effect.map(
-        // One after the other: memory that arrives makes the collector work, and it shall not do all of it at once.
-        Effect.forEach(Object.entries(weights), snapshotOf),
+        // Not all at once: memory that arrives makes the collector work.
+        Effect.forEach(Object.entries(weights), snapshotOf, { concurrency: 2 }),
         Object.fromEntries<HostF32>
       ),
       state: Effect.suspend(() => stateIn(freshState)),

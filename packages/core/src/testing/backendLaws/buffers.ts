@@ -50,6 +50,30 @@ export const bufferLaws: ReadonlyArray<BackendLaw> = [
     })
   ),
   writtenLaw(
+    "values in memory that threads share are taken like any others",
+    Effect.gen(function* () {
+      const { upload, write } = yield* Backend
+      const shared = (value: Host): Host => {
+        const { data } = value
+        const memory = new SharedArrayBuffer(data.byteLength)
+        new Uint8Array(memory).set(new Uint8Array(data.buffer, data.byteOffset, data.byteLength))
+        const Elements = data.constructor as new (memory: SharedArrayBuffer) => typeof data // a typed array's own
+        return HostTensor.make(value.dtype, value.shape, new Elements(memory))
+      }
+      const [x, n, flag] = [shared(f32(1, 2)), shared(i32(3, 4)), shared(bool(1, 0))]
+      const buffer = yield* upload(shared(f32(7, 8)))
+      yield* write(buffer, x)
+      const inputs = [buffer, x, n, flag]
+      const outputs = yield* runOnce(([b, x, n, flag]) => [b.add(x), n.add(1), flag.not()], inputs, [
+        "host",
+        "host",
+        "host"
+      ])
+      const wanted = [f32(2, 4), i32(4, 5), bool(0, 1)]
+      return yield* firstOf(outputs.map((output, i) => holds(`output ${i}`, output, wanted[i])))
+    })
+  ),
+  writtenLaw(
     "write replaces a buffer's values, and refuses those of another type",
     Effect.gen(function* () {
       const { upload, read, write } = yield* Backend
