@@ -43,7 +43,7 @@ export const keep = (value: HostTensor): Effect.Effect<HostBuffer, never, Scope.
     (buffer) => Effect.sync(() => buffer.free())
   )
 
-export const freeMemory = ({ data }: HostTensor): void => {
+const freeMemory = ({ data }: HostTensor): void => {
   if (data.buffer instanceof ArrayBuffer) data.buffer.transfer(0)
 }
 

@@ -24,7 +24,10 @@ export interface OnnxOptions {
  */
 const layer = (options: OnnxOptions): Layer.Layer<Backend, BackendError> => Layer.effect(Backend, makeBackend(options))
 
-/** The service alone: what a thread of its own loads (see `startThread`). */
+/**
+ * The service alone: what a thread of its own loads (see `startThread`).
+ * @public
+ */
 export const makeBackend = ({
   device,
   threads = availableParallelism()

@@ -9,7 +9,7 @@ export const config: ModelConfig = Result.getOrThrow(presetConfig("nano", { voca
 
 export const weights: Weights = initialWeights(config, 7)
 
-export const [documents, length, positions, groupSize, maxTokens] = [2, 12, 2, 2, 11]
+const [documents, length, positions, groupSize, maxTokens] = [2, 12, 2, 2, 11]
 const branches = positions * groupSize
 const rows = documents * branches
 

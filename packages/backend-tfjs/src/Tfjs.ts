@@ -46,7 +46,10 @@ export interface TfjsOptions {
 const layer = (options: TfjsOptions = {}): Layer.Layer<Backend, BackendError> =>
   Layer.effect(Backend, makeBackend(options))
 
-/** The service alone: what a thread of its own loads (see `startThread`). */
+/**
+ * The service alone: what a thread of its own loads (see `startThread`).
+ * @public
+ */
 export const makeBackend = (
   options: TfjsOptions
 ): Effect.Effect<(typeof Backend)["Service"], BackendError, Scope.Scope> =>

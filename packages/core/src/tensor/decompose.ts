@@ -59,7 +59,7 @@ export const keySets = ([, ...rest]: ReadonlyArray<Tensor>): ReadonlyArray<Keys>
 export const ofTrunk = ({ rank }: Tensor): boolean => rank === 4
 
 /** Key heads repeated until there is one per query head: [D,Hk,...] -> [D,H,...] */
-export const repeatHeads = (x: Tensor, heads: number): Tensor => {
+const repeatHeads = (x: Tensor, heads: number): Tensor => {
   const [documents, keyHeads, ...rest] = x.shape
   if (keyHeads === heads) return x
   const each = heads / keyHeads

@@ -8,7 +8,7 @@ import { behaviourLogprobs } from "../../src/rl/Rollout.ts"
 import { arbitraries } from "../../src/testing/index.ts"
 
 /** A problem whose text goes on with `truth`, one token per byte unless its tokens are given. */
-export const problemOf = (truth: string | ReadonlyArray<string>): Problem => {
+const problemOf = (truth: string | ReadonlyArray<string>): Problem => {
   const tokens = (
     typeof truth === "string" ? Array.from(utf8(truth), (byte) => Uint8Array.of(byte)) : truth.map(utf8)
   ) satisfies ReadonlyArray<Uint8Array>
