@@ -1,5 +1,5 @@
 import { assert, it } from "@effect/vitest"
-import { concat, HostTensor } from "@foretoken/core"
+import { concat, HostTensor, loop } from "@foretoken/core"
 import * as Effect from "effect/Effect"
 import { Tfjs } from "../src/index.ts"
 import { guardMemory } from "../src/wasm/guardMemory.ts"
@@ -85,6 +85,47 @@ onEveryDevice((device) => {
         return Number.parseInt(bits[0] + bits[2] + bits[4] + bits[6], 2) + 1
       })
       assert.deepStrictEqual(numbers(sum), expected)
+    }).pipe(Effect.provide(layer))
+  )
+
+  it.effect("stretches and selects along seven axes that alternate", () =>
+    Effect.gen(function* () {
+      const [stretched, chosen] = yield* evaluate(
+        (condition, a, b) => [a.broadcastTo([2, 2, 2, 2, 2, 2, 2]).reshape([-1]), condition.select(a, b).reshape([-1])],
+        [HostTensor.bool([1, 1, 1, 1, 1, 1, 2], [1, 0]), counting(2, 1, 2, 1, 2, 1, 2), ones(1, 2, 1, 2, 1, 2, 1)]
+      )
+      const along = (i: number): number => {
+        const bits = i.toString(2).padStart(7, "0")
+        return Number.parseInt(bits[0] + bits[2] + bits[4] + bits[6], 2)
+      }
+      const all = Array.from({ length: 128 }, (_, i) => along(i))
+      assert.deepStrictEqual(numbers(stretched), all)
+      assert.deepStrictEqual(
+        numbers(chosen),
+        all.map((value, i) => (i % 2 === 0 ? value : 1))
+      )
+    }).pipe(Effect.provide(layer))
+  )
+
+  it.effect("changes a row of a loop's cache and not of what the loop began with", () =>
+    Effect.gen(function* () {
+      const [before, after, other] = yield* evaluate(
+        (cache, row) => {
+          const { a, b } = loop(
+            { carried: { a: cache, b: cache }, fixed: { row }, maxSteps: 3 },
+            (step, at, { row }) => ({
+              continues: step.less(9),
+              carried: { a: at.a.updateAt(1, row.mul(step.add(1).cast("f32")), step), b: at.a }
+            })
+          )
+          return [cache, a, b]
+        },
+        [ones(2, 4, 2), ones(2, 1, 2)]
+      )
+      const rows = (...values: ReadonlyArray<number>) => [...values, ...values].flatMap((value) => [value, value])
+      assert.deepStrictEqual(numbers(before), rows(1, 1, 1, 1))
+      assert.deepStrictEqual(numbers(after), rows(1, 2, 3, 1))
+      assert.deepStrictEqual(numbers(other), rows(1, 2, 1, 1))
     }).pipe(Effect.provide(layer))
   )
 
