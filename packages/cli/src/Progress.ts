@@ -12,6 +12,8 @@ export interface Progress {
   readonly update: (done: number, note?: string) => Effect.Effect<void>
   /** A line that stays. */
   readonly print: (line: string) => Effect.Effect<void>
+  /** The same, terminal or not. */
+  readonly tell: (line: string) => Effect.Effect<void>
 }
 
 /** `total` is the amount of work where it is known. The line goes when the scope closes. */
@@ -22,10 +24,12 @@ export const makeProgress = (work: {
 }): Effect.Effect<Progress, never, Scope.Scope> =>
   Effect.gen(function* (): Effect.fn.Return<Progress, never, Scope.Scope> {
     const { columns, error: write } = yield* Streams
-    if (columns === undefined) return { update: () => Effect.void, print: () => Effect.void }
+    const plainly = (line: string) => Effect.sync(() => write(`${line}\n`))
+    if (columns === undefined) return { update: () => Effect.void, print: () => Effect.void, tell: plainly }
     const started = yield* Clock.currentTimeMillis
     const erase = "\r\u001b[K"
     yield* Effect.addFinalizer(() => Effect.sync(() => write(erase)))
+    const print = (line: string) => Effect.sync(() => write(`${erase}${line}\n`))
     const show = (line: string) => Effect.sync(() => write(`${erase}${line.slice(0, columns - 1)}`))
     yield* show(`${work.title} …`)
     return {
@@ -33,7 +37,8 @@ export const makeProgress = (work: {
         Effect.flatMap(Clock.currentTimeMillis, (now) =>
           show(progressLine({ ...work, done, note, ms: now - started }))
         ),
-      print: (line) => Effect.sync(() => write(`${erase}${line}\n`))
+      print,
+      tell: print
     }
   })
 

@@ -9,6 +9,7 @@ import { backends } from "./commands/backends.ts"
 import { bench } from "./commands/bench.ts"
 import { evaluate } from "./commands/eval.ts"
 import { replay } from "./commands/replay.ts"
+import { resume } from "./commands/resume.ts"
 import { reward } from "./commands/reward.ts"
 import { sample } from "./commands/sample.ts"
 import { score } from "./commands/score.ts"
@@ -20,7 +21,7 @@ import { version } from "./version.ts"
 
 const root = Command.make("foretoken").pipe(
   Command.withDescription("Reinforcement Pre-Training: a language model thinks about what comes next in a text."),
-  Command.withSubcommands([quickstart, train, evaluate, score, sample, reward, replay, backends, bench])
+  Command.withSubcommands([quickstart, train, resume, evaluate, score, sample, reward, replay, backends, bench])
 )
 
 /** Help goes to stdout where it was asked for; what is wrong with a call `failureOf` says, in one line. */
@@ -62,9 +63,34 @@ export const main = (args: ReadonlyArray<string>): void => {
     process.stderr.write(`${failureOf(Cause.die(error), debug).line}\n`)
     process.exit(1)
   })
+  const signals = watchSignals()
   NodeRuntime.runMain(run(args), {
     disableErrorReporting: true,
     // A backend may hold threads that would keep the process alive, so the end is said and not waited for.
-    teardown: (exit) => process.exit(Exit.isSuccess(exit) ? Number(exit.value) : 130)
+    teardown: (exit) => {
+      const code = Exit.isSuccess(exit) ? Number(exit.value) : interrupted
+      process.exit(code === interrupted ? (signals.code() ?? code) : code)
+    }
   })
+}
+
+/** What `failureOf` says where nothing but an interruption was the cause. */
+const interrupted = 130
+
+/** Exit codes by signal, as shells have them. */
+const codes = { SIGINT: 130, SIGTERM: 143 } as const
+
+/** npm passes a signal on that the terminal has sent already: what comes at once is one signal. */
+const sameSignalMs = 100
+
+/** The first signal interrupts, and a run comes to a clean end; a second one ends the process at once. */
+const watchSignals = () => {
+  let first: { readonly code: number; readonly at: number } | undefined
+  for (const signal of ["SIGINT", "SIGTERM"] as const) {
+    process.on(signal, () => {
+      if (first === undefined) first = { code: codes[signal], at: performance.now() }
+      else if (performance.now() - first.at > sameSignalMs) process.exit(codes[signal])
+    })
+  }
+  return { code: () => first?.code }
 }

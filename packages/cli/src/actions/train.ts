@@ -1,57 +1,29 @@
 import { access, rm } from "node:fs/promises"
 import { Backend, Corpus } from "@foretoken/core"
 import type { Backend as BackendService, LoadedModel, Pipeline, Winnability } from "@foretoken/core"
+import * as Cause from "effect/Cause"
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import type * as Scope from "effect/Scope"
-import type { BackendChoice } from "../backend.ts"
 import { backendLayer } from "../backend.ts"
-import type { TemplateName } from "../flags.ts"
 import { openModel } from "../model.ts"
 import { duration, makeProgress } from "../Progress.ts"
 import { freeRunDirectory } from "../runDirectory.ts"
 import { table } from "../table.ts"
 import { nextTokenRun } from "../training/nextTokenRun.ts"
 import { reinforcementRun } from "../training/reinforcementRun.ts"
+import { howToGoOn } from "../training/howToGoOn.ts"
 import { supervisedRun } from "../training/supervisedRun.ts"
+import type { TrainFlags } from "../training/TrainFlags.ts"
 
-export interface Input extends BackendChoice {
-  readonly model: string
-  readonly tokenizer: string | undefined
-  readonly corpus: string
-  readonly field: string
-  readonly objective: "rpt" | "ntp" | "sft"
-  readonly steps: number
-  readonly seed: number
+export interface Input extends TrainFlags {
   readonly run: string | undefined
-  readonly checkpointEvery: number | undefined
-  readonly minEntropy: number | undefined
-  readonly quantile: number | undefined
-  readonly minContext: number
-  readonly context: number
-  readonly positions: number
-  readonly documents: number | undefined
-  readonly group: number
-  readonly temperature: number
-  readonly maxTokens: number
-  readonly template: TemplateName | undefined
-  readonly samplers: number
-  readonly lr: number | undefined
-  readonly warmup: number
-  readonly low: number
-  readonly high: number
-  readonly advantage: "grpo" | "drGrpo" | "rloo"
-  readonly dynamicFrom: number | undefined
-  readonly reward: string
-  readonly certificate: string | undefined
-  readonly completionField: string
-  readonly noise: number
 }
 
 /** A training with its parts at hand. */
 export interface Training {
-  readonly input: Input
+  readonly input: TrainFlags
   readonly corpus: Corpus.Corpus
   readonly policy: LoadedModel
   /** The run directory. */
@@ -76,9 +48,9 @@ export interface Trained {
   readonly winnability?: Winnability
 }
 
-interface Output extends Trained {
+export interface Output extends Trained {
   readonly run: string
-  readonly objective: Input["objective"]
+  readonly objective: TrainFlags["objective"]
   readonly backend: string
   readonly seconds: number
 }
@@ -103,7 +75,7 @@ const trained = Effect.fnUntraced(function* (input: Input) {
     () => begun,
     directory,
     objectiveRun({ input, corpus, policy, directory, onStep, say: progress.print })
-  )
+  ).pipe(Effect.onInterrupt(() => Effect.flatMap(howToGoOn(directory), progress.tell)))
   const seconds = ((yield* Clock.currentTimeMillis) - began) / 1000
   return { run: directory, objective: input.objective, backend, seconds, ...result }
 })
@@ -119,7 +91,7 @@ const objectiveRun = (training: Training): Effect.Effect<Trained, Error, Backend
   }
 }
 
-/** A run that failed before its first step leaves no directory behind; one that was there before stays as it was. */
+/** A run that failed before its first step leaves no directory behind; one that was there before stays as it was, and so does one that was stopped. */
 const removedUnless = <A, E, R>(begun: () => boolean, directory: string, effect: Effect.Effect<A, E, R>) =>
   Effect.gen(function* () {
     const existed = yield* Effect.promise(() =>
@@ -129,7 +101,10 @@ const removedUnless = <A, E, R>(begun: () => boolean, directory: string, effect:
       )
     )
     const remove = Effect.promise(() => rm(directory, { recursive: true, force: true }).catch(() => undefined))
-    return yield* Effect.onExit(effect, (exit) => (Exit.isSuccess(exit) || existed || begun() ? Effect.void : remove))
+    return yield* Effect.onExit(effect, (exit) => {
+      const keep = existed || begun() || Exit.isSuccess(exit) || Cause.hasInterruptsOnly(exit.cause)
+      return keep ? Effect.void : remove
+    })
   })
 
 /** The metrics worth a glance, in this order, where a step has them. */
@@ -143,7 +118,7 @@ const shown = [
   ["grad_norm", "gradient"]
 ] as const
 
-const stepLine = ({ step, steps, metrics }: Pipeline.StepReport): string => {
+export const stepLine = ({ step, steps, metrics }: Pipeline.StepReport): string => {
   const values = shown.flatMap(([name, label]) => (name in metrics ? [`${label} ${metrics[name].toPrecision(3)}`] : []))
   return [`step ${step}/${steps}`, ...values].join("  ")
 }

@@ -36,13 +36,19 @@ const sampling = {
 }
 
 const learning = {
+  lag: flags
+    .whole("lag", 0, 4)
+    .pipe(flags.usually(0, "rpt: steps that sampling is ahead of learning; from 1 on both go on side by side")),
+  cap: flags
+    .number("cap", (value) => value >= 1, "a number of at least 1")
+    .pipe(flags.usually(2, "rpt with --lag: importance of a token counts up to this")),
   lr: flags.maybe(
     flags.positive("lr").pipe(Flag.withDescription("learning rate of AdamW (default: 1e-6; ntp 3e-4; sft 1e-5)"))
   ),
   warmup: flags.whole("warmup", 0).pipe(flags.usually(0, "steps in which the learning rate rises")),
   low: flags
     .number("low", (value) => value >= 0 && value < 1, "at least 0 and below 1")
-    .pipe(flags.usually(0.2, "rpt: the ratio counts down to 1 - low")),
+    .pipe(flags.usually(0.2, "rpt without --lag: the ratio counts down to 1 - low")),
   high: flags.number("high", (value) => value >= 0, "0 or more").pipe(flags.usually(0.28, "rpt: and up to 1 + high")),
   advantage: Flag.Literals("advantage", ["grpo", "drGrpo", "rloo"]).pipe(
     flags.usually("grpo", "rpt: how much better than its group a rollout did")
@@ -108,7 +114,11 @@ export const train = makeCommand({
     checkpointEvery: flags.maybe(
       flags
         .whole("checkpoint-every", 1)
-        .pipe(Flag.withDescription("rpt: a checkpoint every so many steps, beside the last (default: none)"))
+        .pipe(
+          Flag.withDescription(
+            "rpt: a checkpoint every so many steps, beside the last: what `foretoken resume` goes on from (default: none)"
+          )
+        )
     ),
     ...problems,
     ...sampling,

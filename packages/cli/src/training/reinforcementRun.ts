@@ -1,22 +1,57 @@
 import { Advantage, Corpus, Loss, Optimizer, Pipeline, ReplayBuffer, Sampler } from "@foretoken/core"
 import { DynamicSampling, Schedule, Verifier } from "@foretoken/core"
-import type { Backend } from "@foretoken/core"
+import type { Backend, Winnability } from "@foretoken/core"
 import * as Effect from "effect/Effect"
-import type { Input, Trained, Training } from "../actions/train.ts"
+import type { Trained, Training } from "../actions/train.ts"
 import { InputError, UsageError } from "../failure.ts"
 import { findCertificate, openReward } from "../reward.ts"
 import { templateOf } from "./template.ts"
+import { encodeCommand } from "./TrainFlags.ts"
+import type { TrainFlags } from "./TrainFlags.ts"
 import { corpusWinnability, winnabilityLine } from "./winnability.ts"
 
 /** Reinforcement pre-training on plain text. */
-export const reinforcementRun = ({
-  input,
-  corpus,
-  policy,
-  directory,
-  onStep,
-  say
-}: Training): Effect.Effect<Trained, Error, Backend> =>
+export const reinforcementRun = (training: Training): Effect.Effect<Trained, Error, Backend> =>
+  Effect.gen(function* () {
+    const { input, directory, onStep } = training
+    const { pipeline, winnability } = yield* reinforcementPipeline(training)
+    const result = yield* Pipeline.run(pipeline, {
+      steps: input.steps,
+      seed: input.seed,
+      samplers: input.samplers,
+      run: directory,
+      command: encodeCommand(input),
+      onStep,
+      ...(input.checkpointEvery === undefined ? {} : { checkpointEvery: input.checkpointEvery })
+    })
+    return trainedOf(result, winnability)
+  }).pipe(Effect.scoped)
+
+/** The same run, begun before: `samplers` is how many sample now. */
+export const resumedRun = (
+  training: Training,
+  { samplers, elsewhere }: { readonly samplers: number | undefined; readonly elsewhere: boolean }
+): Effect.Effect<Trained & { readonly from: number; readonly hadEnded: boolean }, Error, Backend> =>
+  Effect.gen(function* () {
+    const { directory: run, onStep, say } = training
+    // What the corpus is like was said when it began.
+    const { pipeline, winnability } = yield* reinforcementPipeline({ ...training, say: () => Effect.void })
+    const chosen = samplers === undefined ? {} : { samplers }
+    const result = yield* Pipeline.resume(pipeline, { run, elsewhere, onStep, say, ...chosen })
+    return { ...trainedOf(result, winnability), from: result.from, hadEnded: result.hadEnded }
+  }).pipe(Effect.scoped)
+
+const trainedOf = (result: Pipeline.RunResult, winnability: Winnability): Trained => ({
+  steps: result.steps,
+  ended: result.ended._tag === "Done" ? "done" : result.ended.reason,
+  weightsHash: result.weightsHash,
+  checkpoint: result.last.directory,
+  best: result.best.directory,
+  metrics: result.metrics,
+  winnability
+})
+
+const reinforcementPipeline = ({ input, corpus, policy, say }: Training) =>
   Effect.gen(function* () {
     const problems = yield* problemSettings(input)
     const chosen = yield* openReward(input.reward)
@@ -36,39 +71,24 @@ export const reinforcementRun = ({
         maxTokens: input.maxTokens
       }),
       verifier: Verifier.make(chosen.reward, { sourceHash: chosen.sourceHash, certificate: found?.certificate }),
-      buffer: ReplayBuffer.make({ capacity: Math.max(512, documentsPerStep * input.positions), maxPolicyAge: 0 }),
+      buffer: ReplayBuffer.make({ capacity: Math.max(512, documentsPerStep * input.positions * (input.lag + 1)) }),
       optimizer: Optimizer.make({
         advantage: Advantage[input.advantage],
-        loss: Loss.clipped({ low: input.low, high: input.high }),
+        loss: input.lag === 0 ? Loss.clipped({ low: input.low, high: input.high }) : Loss.truncated({ cap: input.cap }),
         learningRate: input.lr ?? 1e-6,
         schedule: Schedule.constant(1, input.warmup)
       }),
+      lag: input.lag,
       batch: { documentsPerStep, documentsPerUnit: Math.min(2, documentsPerStep) },
       dynamicSampling:
         input.dynamicFrom === undefined
           ? DynamicSampling.off
           : { fromStep: input.dynamicFrom, maxAttempts: 8, minGroups: 1 }
     })
-    const { ended, last, best, ...result } = yield* Pipeline.run(pipeline, {
-      steps: input.steps,
-      seed: input.seed,
-      samplers: input.samplers,
-      run: directory,
-      onStep,
-      ...(input.checkpointEvery === undefined ? {} : { checkpointEvery: input.checkpointEvery })
-    })
-    return {
-      steps: result.steps,
-      ended: ended._tag === "Done" ? "done" : ended.reason,
-      weightsHash: result.weightsHash,
-      checkpoint: last.directory,
-      best: best.directory,
-      metrics: result.metrics,
-      winnability
-    }
-  }).pipe(Effect.scoped)
+    return { pipeline, winnability }
+  })
 
-const problemSettings = Effect.fnUntraced(function* (input: Input) {
+const problemSettings = Effect.fnUntraced(function* (input: TrainFlags) {
   const { minEntropy, quantile } = input
   if (minEntropy !== undefined && quantile !== undefined) {
     return yield* new UsageError({ message: "--min-entropy and --quantile exclude each other; give one of them" })

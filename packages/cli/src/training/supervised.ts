@@ -1,10 +1,11 @@
 import { adamwRule, Schedule, Supervised } from "@foretoken/core"
 import type { Backend, OptimizerSettings } from "@foretoken/core"
 import * as Effect from "effect/Effect"
-import type { Input, Trained, Training } from "../actions/train.ts"
+import type { Trained, Training } from "../actions/train.ts"
+import type { TrainFlags } from "./TrainFlags.ts"
 
 /** AdamW at the rate that was asked for. */
-export const optimizerOf = ({ lr, warmup }: Input, usualRate: number): OptimizerSettings => ({
+export const optimizerOf = ({ lr, warmup }: TrainFlags, usualRate: number): OptimizerSettings => ({
   rule: adamwRule({ learningRate: lr ?? usualRate, beta2: 0.95 }),
   schedule: Schedule.constant(1, warmup),
   maxNorm: 1

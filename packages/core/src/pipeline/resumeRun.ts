@@ -6,6 +6,7 @@ import { ledgerRecords, openLedger } from "../run/Ledger.ts"
 import { describeMachine } from "../run/Manifest.ts"
 import type { Manifest } from "../run/Manifest.ts"
 import { readMetrics } from "../run/Metrics.ts"
+import { prune } from "../run/Retention.ts"
 import { RunError, checkpointsDirectory, ledgerDirectory, manifestHash, metricsPath, openRun } from "../run/Run.ts"
 import type { Run } from "../run/Run.ts"
 import { removeDirectoryAtomically, sweep } from "../storage/atomic.ts"
@@ -85,6 +86,7 @@ export const openResumed = Effect.fnUntraced(function* (pipeline: Pipeline, opti
 
   // Nothing was changed up to here but what was broken. Checkpoints of void steps would be in the way of new ones.
   for (const directory of yield* checkpointsAfter(run, start.step)) yield* removeDirectoryAtomically(directory)
+  yield* prune(run, settings.keep)
   if (Option.isNone(history.begun)) yield* ledger.append([beginningRecord(run, pipeline, first)])
   const policy = start.recent[start.recent.length - 1].version
   const resumed: RecordOf<"resumed"> = { _tag: "resumed", step: start.step, policy }

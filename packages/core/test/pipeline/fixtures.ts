@@ -69,6 +69,9 @@ export const run = (
   options: Pick<Pipeline.RunOptions, "run"> & Partial<Pipeline.RunOptions>
 ) => Pipeline.run(pipeline, { steps: 2, seed: 7, ...options }).pipe(Effect.provide(Reference.layer))
 
+export const resume = (pipeline: Pipeline.Pipeline, options: Pipeline.ResumeOptions) =>
+  Pipeline.resume(pipeline, options).pipe(Effect.provide(Reference.layer))
+
 export const jsonLines = (directory: string, file: string): ReadonlyArray<Record<string, unknown>> =>
   readFileSync(join(directory, file), "utf8")
     .split("\n")

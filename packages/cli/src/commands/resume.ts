@@ -1,0 +1,28 @@
+import { Argument, Flag } from "effect/cli"
+import { makeCommand } from "../command.ts"
+import * as flags from "../flags.ts"
+
+export const resume = makeCommand({
+  name: "resume",
+  description:
+    "Goes on with a run of reinforcement pre-training that ended before it was done, however it ended: from its last durable " +
+    "point, to the weights that it would have come to, bit for bit. Model, corpus and reward are those of `foretoken train`, and " +
+    "must be what they were. The JSON is that of train with from, the step it went on from, and hadEnded.",
+  flags: {
+    run: Argument.String("run").pipe(Argument.withDescription("the directory of the run")),
+    samplers: flags.maybe(
+      flags
+        .whole("samplers", 1, 64)
+        .pipe(Flag.withDescription("actors that sample side by side; never changes results (default: as before)"))
+    ),
+    elsewhere: Flag.Boolean("elsewhere").pipe(
+      Flag.withDescription(
+        "goes on under another version, processor or number of cores, too: the weights then need not be the same to the last bit"
+      ),
+      Flag.withoutNegation,
+      Flag.withDefault(false)
+    )
+  },
+  examples: [{ command: "foretoken resume runs/first", description: "After a crash, a full disk, or Ctrl-C" }],
+  load: () => import("../actions/resume.ts")
+})
