@@ -1,6 +1,5 @@
 /** That the torch peer does the same work: the same tokens from the same draws, log-probabilities, loss and gradient. */
-import { mkdtempSync, writeFileSync } from "node:fs"
-import { tmpdir } from "node:os"
+import { writeFileSync } from "node:fs"
 import { join } from "node:path"
 import {
   adamwRule,
@@ -21,7 +20,7 @@ import {
 } from "@foretoken/core"
 import { Onnx } from "@foretoken/backend-onnx"
 import { Effect } from "effect"
-import { torchStep } from "./contenders.ts"
+import { scratch, torchStep } from "./contenders.ts"
 
 const text =
   "Once upon a time there was a little girl who lived by the sea. Every morning she walked down to the water and looked " +
@@ -54,7 +53,7 @@ const compare = Effect.fnUntraced(function* (model: string) {
   const tail = Int32Array.of(1)
   const advantages = Array.from(draw.uniforms(0, ["advantages"], rows), (x) => x - 0.5)
 
-  const work = join(mkdtempSync(join(tmpdir(), "foretoken-bench-")), "work.json")
+  const work = join(scratch, "work.json")
   const each = <A>(count: number, f: (i: number) => A) => Array.from({ length: count }, (_, i) => f(i))
   const given = {
     trunk: texts.map((tokens) => Array.from(tokens.subarray(0, context))),

@@ -1,6 +1,6 @@
 /** Who is measured: Foretoken on its backends, and the peers that are installed. */
 import { spawnSync } from "node:child_process"
-import { existsSync, mkdtempSync, readFileSync } from "node:fs"
+import { existsSync, mkdtempSync, readFileSync, rmSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 
@@ -8,6 +8,10 @@ export const root = join(import.meta.dirname, "..")
 const peers = join(import.meta.dirname, "peers")
 const python = process.env["FORETOKEN_PYTHON"] ?? "python3"
 const trl = join(root, "../shared/peers/trl_step.py")
+
+/** For as long as this process lives. */
+export const scratch = mkdtempSync(join(tmpdir(), "foretoken-bench-"))
+process.on("exit", () => rmSync(scratch, { recursive: true, force: true }))
 
 /** What one run of a contender says; rates are those of its median step. */
 export interface Reading {
@@ -126,7 +130,7 @@ const imports = (module: string): boolean => spawnSync(python, ["-c", `import ${
 const mklShim = (): { readonly path: string } | { readonly missing: string } => {
   const cpu = existsSync("/proc/cpuinfo") ? readFileSync("/proc/cpuinfo", "utf8") : ""
   if (!cpu.includes("AuthenticAMD") || !cpu.includes("avx512f")) return { missing: "not needed on this processor" }
-  const path = join(mkdtempSync(join(tmpdir(), "foretoken-bench-")), "mkl_avx512.so")
+  const path = join(scratch, "mkl_avx512.so")
   const { status } = spawnSync("cc", ["-shared", "-fPIC", "-o", path, join(peers, "mkl_avx512.c")])
   return status === 0 ? { path } : { missing: "it takes a C compiler (cc)" }
 }
