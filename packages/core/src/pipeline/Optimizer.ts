@@ -17,7 +17,7 @@ import { clipped } from "../rl/loss.ts"
 import { policy as policyObjective } from "../rl/objective.ts"
 import { BackendError, CompileError, ExecutionError } from "../tensor/Backend.ts"
 import { HostTensor } from "../tensor/HostTensor.ts"
-import { makeProgramCache } from "../tensor/ProgramCache.ts"
+import { makeBoundedProgramCache } from "../tensor/ProgramCache.ts"
 import { Group, Numbers, Policy } from "./messages.ts"
 import { trunkMultiple } from "./packRequest.ts"
 import type { PolicyStoreProtocol } from "./PolicyStore.ts"
@@ -72,13 +72,19 @@ export const make = ({ learningRate = 1e-6, ...given }: OptimizerOptions = {}): 
   }
 }
 
+/**
+ * Programs of an update that are kept, one for each shape of a micro-batch: onnxruntime never gives back what a session has
+ * once used, 2 GB for 64 rollouts of a model of 15 M parameters.
+ */
+const programsKept = 4
+
 const makeHandlers = Effect.fnUntraced(function* (
   context: RunContext,
   settings: OptimizerSettings,
   store: ActorRef<PolicyStoreProtocol>
 ) {
   const { policy: start, optimizer: state } = yield* store.ask("Latest")
-  const programs = yield* makeProgramCache
+  const programs = yield* makeBoundedProgramCache(programsKept)
   const { rule, schedule, maxNorm } = settings
   const optimizer: LearnerSettings = { rule, schedule, maxNorm }
   const learner = yield* makeLearner({ config: context.config, weights: start.weights, optimizer, state, programs })

@@ -1,6 +1,6 @@
 import { describe, expect, it } from "@effect/vitest"
 import { Effect, Exit, Scope } from "effect"
-import { makeProgramCache } from "../../src/tensor/ProgramCache.ts"
+import { makeBoundedProgramCache, makeProgramCache } from "../../src/tensor/ProgramCache.ts"
 
 /** A program that says when it is made and let go. */
 const program = (name: string, log: Array<string>) =>
@@ -26,6 +26,15 @@ describe("a program cache", () => {
         yield* Scope.close(scope, Exit.void)
         expect(log.toSorted()).toEqual(["compile a", "compile b", "release a", "release b"])
       })
+  )
+
+  it.effect("of bounded size lets go of the program that was asked for longest ago, before it makes another", () =>
+    Effect.gen(function* () {
+      const log: Array<string> = []
+      const cache = yield* makeBoundedProgramCache(2)
+      for (const name of ["a", "b", "a", "c", "b"]) yield* cache.get(name, program(name, log))
+      expect(log).toEqual(["compile a", "compile b", "release b", "compile c", "release a", "compile b"])
+    }).pipe(Effect.scoped)
   )
 
   it.effect("does not keep a failure", () =>
