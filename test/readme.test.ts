@@ -156,9 +156,7 @@ describe("a command that README or CONTRIBUTING name", () => {
     expect(names.size).toBeGreaterThanOrEqual(5)
     for (const name of names) {
       const { stdout } = await foretoken(...name.split(" "), "--help")
-      const flags = commands
-        .filter((line) => nameOf(line) === name)
-        .flatMap((line) => line.match(/--[a-z-]+/g) ?? [])
+      const flags = commands.filter((line) => nameOf(line) === name).flatMap((line) => line.match(/--[a-z-]+/g) ?? [])
       expect(flags.filter((flag) => !stdout.includes(flag))).toEqual([])
     }
     for (const flag of ["--backend", "--device", "--json"]) {
