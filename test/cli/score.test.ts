@@ -38,11 +38,11 @@ const backends: ReadonlyArray<BackendChoice & { readonly name: string }> = [
 const models = [
   { directory: "stories15M", tolerance: 1e-3, on: ["onnx:cpu", "tfjs:tensorflow", "tfjs:wasm"] },
   { directory: "stories260K", tolerance: 2e-4, on: ["onnx:cpu", "tfjs:tensorflow", "tfjs:wasm", "reference"] },
-  {
-    directory: "tiny-random/tiny-llama3",
+  ...["llama3", "qwen2", "qwen3", "gpt2"].map((family) => ({
+    directory: `tiny-random/tiny-${family}`,
     tolerance: 2e-4,
     on: ["onnx:cpu", "tfjs:tensorflow", "tfjs:wasm", "reference"]
-  }
+  }))
 ]
 
 const nothing = { corpus: undefined, field: "text", windows: false, maxTokens: undefined }

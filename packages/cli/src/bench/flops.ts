@@ -8,7 +8,7 @@
  * program computes beside that (padding, masked keys, logits again) is not counted, so it shows as a smaller share of
  * the ceiling.
  */
-import { parameterCount } from "@foretoken/core"
+import { parametersOf } from "@foretoken/core"
 import type { ModelConfig } from "@foretoken/core"
 import type { StepShape } from "./StepShape.ts"
 import { anchorsOf } from "./StepShape.ts"
@@ -28,11 +28,11 @@ export const forwardFlops = (config: ModelConfig, { rows, pairs, predicted }: To
 
 export const trainFlops = (config: ModelConfig, tokens: Tokens): number => 3 * forwardFlops(config, tokens)
 
-/** Weights of the matrices inside the layers: all but embedding, head and gains. */
-const matrixWeights = (config: ModelConfig): number => {
-  const { layers, hiddenSize, vocabSize, tieWordEmbeddings } = config
-  return parameterCount(config) - (tieWordEmbeddings ? 1 : 2) * vocabSize * hiddenSize - (2 * layers + 1) * hiddenSize
-}
+/** Weights of the matrices inside the layers. */
+const matrixWeights = (config: ModelConfig): number =>
+  Array.from(parametersOf(config))
+    .filter(({ role }) => role === "matrix" || role === "residual")
+    .reduce((total, { shape: [rows, columns] }) => total + rows * columns, 0)
 
 /** 1 + 2 + … + n: a token sees itself and those before it. */
 const triangle = (n: number): number => (n * (n + 1)) / 2

@@ -1,4 +1,4 @@
-import { initialWeights, makeModelConfig } from "@foretoken/core"
+import { initialWeights, llamaFeatures, makeModelConfig } from "@foretoken/core"
 import type { LoadedModel, Tokenizer } from "@foretoken/core"
 import * as Effect from "effect/Effect"
 import { InputError } from "../failure.ts"
@@ -24,7 +24,7 @@ const newModel = Effect.fnUntraced(function* (model: string, parts: ReadonlyArra
   const config = yield* Effect.mapError(
     Effect.fromResult(
       makeModelConfig({
-        architecture: "llama",
+        ...llamaFeatures,
         layers,
         hiddenSize,
         heads,
@@ -32,10 +32,8 @@ const newModel = Effect.fnUntraced(function* (model: string, parts: ReadonlyArra
         headDim: hiddenSize / heads,
         intermediateSize,
         vocabSize,
-        rmsNormEps: 1e-5,
         tieWordEmbeddings: true,
         maxPositions: 1 << 20,
-        rope: { _tag: "default", theta: 10_000 },
         bos: none,
         eos: none
       })

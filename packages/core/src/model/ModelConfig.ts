@@ -1,23 +1,42 @@
 import { Result, Schema } from "effect"
+import { families, familyProblem } from "./families.ts"
+import { Rope, ropeProblem } from "./Rope.ts"
 
 /**
- * How positions turn queries and keys. `theta` is the base of the wavelengths.
- * - default: frequency i of head dimension d is theta^(-2i/d)
- * - linear: the same, divided by `factor` (position interpolation, arXiv 2306.15595)
- * - llama3: long wavelengths divided by `factor`, short ones kept, a ramp between (Llama 3.1)
+ * What stands before attention, MLP and the output.
+ * - rms: x / sqrt(mean(x²) + eps) * weight
+ * - layer: (x - mean) / sqrt(variance + eps) * weight + bias
  */
-export const Rope = Schema.Union([
-  Schema.TaggedStruct("default", { theta: Schema.Finite }),
-  Schema.TaggedStruct("linear", { theta: Schema.Finite, factor: Schema.Finite }),
-  Schema.TaggedStruct("llama3", {
-    theta: Schema.Finite,
-    factor: Schema.Finite,
-    lowFreqFactor: Schema.Finite,
-    highFreqFactor: Schema.Finite,
-    originalMaxPositions: Schema.Int
-  })
+export const Norm = Schema.Union([
+  Schema.TaggedStruct("rms", { eps: Schema.Finite }),
+  Schema.TaggedStruct("layer", { eps: Schema.Finite })
 ])
-export type Rope = typeof Rope.Type
+export type Norm = typeof Norm.Type
+
+/** Queries and keys are turned, or the embedding of a position is added to that of the token. */
+export const Positions = Schema.Union([
+  Schema.TaggedStruct("rotary", { rope: Rope }),
+  Schema.TaggedStruct("learned", {})
+])
+export type Positions = typeof Positions.Type
+
+/**
+ * The MLP of a layer.
+ * - swiglu: down(silu(gate(x)) * up(x))
+ * - gelu: down(gelu(up(x))), gelu(x) = x Φ(x) as it is (`exact`), or by a hyperbolic tangent (`tanh`)
+ */
+export const Mlp = Schema.Union([
+  Schema.TaggedStruct("swiglu", {}),
+  Schema.TaggedStruct("gelu", { by: Schema.Literals(["exact", "tanh"]) })
+])
+export type Mlp = typeof Mlp.Type
+
+/** How far back a token sees: everything, or in some layers (counted from 0) the last `size` tokens, itself among them. */
+export const Window = Schema.Union([
+  Schema.TaggedStruct("everything", {}),
+  Schema.TaggedStruct("sliding", { size: Schema.Int, layers: Schema.Array(Schema.Int) })
+])
+export type Window = typeof Window.Type
 
 /** A special token as config.json may have it: none, one id, or several that all serve. */
 export const SpecialToken = Schema.Union([
@@ -29,23 +48,31 @@ export type SpecialToken = typeof SpecialToken.Type
 
 /** The shape of a decoder-only Transformer. Made by `makeModelConfig`, which checks that the parts fit. */
 export const ModelConfig = Schema.Struct({
-  architecture: Schema.Literal("llama"),
+  /** By transformers' model_type: what the parameters are called, and which of the states below there are. */
+  family: Schema.Literals(families),
   vocabSize: Schema.Int,
   /** d: width of the residual stream. */
   hiddenSize: Schema.Int,
-  /** Width inside the SwiGLU block. */
+  /** Width inside the MLP. */
   intermediateSize: Schema.Int,
   layers: Schema.Int,
   heads: Schema.Int,
   /** Grouped-query attention: heads / kvHeads query heads share a key/value head. */
   kvHeads: Schema.Int,
+  /** heads * headDim need not be the hidden size. */
   headDim: Schema.Int,
-  rmsNormEps: Schema.Finite,
+  norm: Norm,
+  /** Each head of queries and keys is normalised before it is turned (RMSNorm over headDim). */
+  qkNorm: Schema.Boolean,
+  positions: Positions,
+  mlp: Mlp,
+  window: Window,
+  /** Which projections have one: to queries, keys and values; out of attention; those of the MLP. */
+  bias: Schema.Struct({ qkv: Schema.Boolean, output: Schema.Boolean, mlp: Schema.Boolean }),
   /** The output projection is the embedding matrix. */
   tieWordEmbeddings: Schema.Boolean,
   /** Longest sequence the model was made for, in tokens. */
   maxPositions: Schema.Int,
-  rope: Rope,
   bos: SpecialToken,
   eos: SpecialToken
 })
@@ -61,9 +88,24 @@ export class ModelConfigError extends Schema.TaggedError<ModelConfigError>()("Mo
   }
 }
 
+/** What the Llama family is but for its sizes: a start for the config of a new model. */
+export const llamaFeatures = {
+  family: "llama",
+  norm: { _tag: "rms", eps: 1e-5 },
+  qkNorm: false,
+  positions: { _tag: "rotary", rope: { _tag: "default", theta: 10_000 } },
+  mlp: { _tag: "swiglu" },
+  window: { _tag: "everything" },
+  bias: { qkv: false, output: false, mlp: false }
+} as const satisfies Partial<ModelConfig>
+
 /** The ids of a special token; empty for none. */
 export const tokenIds = (token: SpecialToken): ReadonlyArray<number> =>
   token._tag === "none" ? [] : token._tag === "one" ? [token.id] : token.ids
+
+/** How many tokens back a layer sees, itself among them. */
+export const reachOf = ({ window }: Pick<ModelConfig, "window">, layer: number): number =>
+  window._tag === "sliding" && window.layers.includes(layer) ? window.size : Infinity
 
 /** Checks that the parts fit together; `path` is what the error names, for example the config.json. */
 export const makeModelConfig = (
@@ -87,11 +129,14 @@ const problemOf = (config: ModelConfig): string | undefined => {
   ] as const
   const bad = sizes.find((size) => !Number.isSafeInteger(config[size]) || config[size] < 1)
   if (bad !== undefined) return `${bad} must be a positive whole number, not ${config[bad]}`
-  const { vocabSize, hiddenSize, heads, kvHeads, headDim, rmsNormEps } = config
+  const { vocabSize, heads, kvHeads, headDim, norm, positions, window } = config
   if (heads % kvHeads !== 0) return `${heads} attention heads cannot share ${kvHeads} key/value heads evenly`
-  if (hiddenSize % heads !== 0) return `the hidden size ${hiddenSize} is no multiple of the ${heads} attention heads`
-  if (headDim % 2 !== 0) return `the head dimension ${headDim} is odd; rotary positions turn pairs`
-  if (!(rmsNormEps > 0 && rmsNormEps < Infinity)) return `the epsilon of RMSNorm must be positive, not ${rmsNormEps}`
+  if (!(norm.eps > 0 && norm.eps < Infinity)) {
+    return `the epsilon of ${norm._tag === "rms" ? "RMSNorm" : "LayerNorm"} must be positive, not ${norm.eps}`
+  }
+  if (window._tag === "sliding" && !(Number.isSafeInteger(window.size) && window.size > 0)) {
+    return `the sliding window must be a positive whole number of tokens, not ${window.size}`
+  }
   for (const [name, token] of [
     ["bos", config.bos],
     ["eos", config.eos]
@@ -99,37 +144,9 @@ const problemOf = (config: ModelConfig): string | undefined => {
     const outside = tokenIds(token).find((id) => !Number.isSafeInteger(id) || id < 0 || id >= vocabSize)
     if (outside !== undefined) return `the ${name} token id ${outside} lies outside the vocabulary of ${vocabSize}`
   }
-  return ropeProblem(config.rope)
-}
-
-const ropeProblem = (rope: Rope): string | undefined => {
-  if (!(rope.theta > 0 && rope.theta < Infinity)) return `rope theta must be positive, not ${rope.theta}`
-  if (rope._tag !== "default" && !(rope.factor >= 1 && rope.factor < Infinity)) {
-    return `the rope scaling factor must be at least 1, not ${rope.factor}`
-  }
-  if (rope._tag !== "llama3") return undefined
-  if (!(rope.lowFreqFactor > 0 && rope.highFreqFactor > rope.lowFreqFactor && rope.highFreqFactor < Infinity)) {
-    return `llama3 rope needs 0 < low_freq_factor < high_freq_factor, not ${rope.lowFreqFactor} and ${rope.highFreqFactor}`
-  }
-  if (!(Number.isSafeInteger(rope.originalMaxPositions) && rope.originalMaxPositions > 0)) {
-    return `llama3 rope needs a positive original_max_position_embeddings, not ${rope.originalMaxPositions}`
-  }
-  return undefined
-}
-
-/**
- * Angle per position of each rotated pair, in radians: [headDim / 2]. Pair i of a head is its elements i and
- * i + headDim / 2 (the Hugging Face layout). Float64; backends round the cosines and sines, not the frequencies.
- */
-export const rotaryFrequencies = ({ headDim, rope }: Pick<ModelConfig, "headDim" | "rope">): Float64Array =>
-  Float64Array.from({ length: headDim / 2 }, (_, i) => scaled(rope, rope.theta ** ((-2 * i) / headDim)))
-
-const scaled = (rope: Rope, frequency: number): number => {
-  if (rope._tag === "default") return frequency
-  if (rope._tag === "linear") return frequency / rope.factor
-  const { factor, lowFreqFactor, highFreqFactor, originalMaxPositions } = rope
-  // How often this pair turns within the original context: rarely -> interpolated, often -> kept.
-  const turns = (originalMaxPositions * frequency) / (2 * Math.PI)
-  const kept = Math.min(1, Math.max(0, (turns - lowFreqFactor) / (highFreqFactor - lowFreqFactor)))
-  return (1 - kept) * (frequency / factor) + kept * frequency
+  const misfit = familyProblem(config)
+  if (misfit !== undefined || positions._tag === "learned") return misfit
+  return headDim % 2 === 0
+    ? ropeProblem(positions.rope)
+    : `the head dimension ${headDim} is odd; rotary positions turn pairs`
 }

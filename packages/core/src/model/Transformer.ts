@@ -1,8 +1,14 @@
 import type { Keys } from "../tensor/operations.ts"
 import { attention, concat, iota } from "../tensor/operations.ts"
 import type { Tensor } from "../tensor/Tensor.ts"
+import { block, norm } from "./block.ts"
+import type { Attend } from "./block.ts"
 import type { ModelConfig } from "./ModelConfig.ts"
-import { rotation, type Rotation } from "./rotation.ts"
+import { reachOf } from "./ModelConfig.ts"
+import { namesOf } from "./parameters.ts"
+import { turnAt } from "./rotation.ts"
+import type { Turn } from "./rotation.ts"
+import { ownKeys, trunkKeys } from "./visibility.ts"
 
 /** Weights by their Hugging Face names. */
 export type WeightsOf<A> = Readonly<Record<string, A>>
@@ -23,9 +29,6 @@ export interface LayerCache<A = Tensor> {
   readonly k: A
   readonly v: A
 }
-
-/** What a layer's attention does with queries [n, H·dh], keys and values [n, Hk·dh]; gives [n, H·dh]. */
-type Attend = (layer: number, q: Tensor, k: Tensor, v: Tensor) => Tensor
 
 /** The last hidden states, and the keys and values that decoding goes on from. */
 export interface Encoded {
@@ -52,7 +55,6 @@ export const encode = (
   const [documents, length] = tokens.shape
   const trunkRows = documents * length
   const [branchCount, branchLength] = branches.length === 0 ? [0, 0] : branches[0].tokens.shape.slice(1)
-  const turn = rotation(config, length + branchLength)
   const positions = concat(
     [iota([documents, length], 1).reshape([-1]), ...branches.map((branch) => branchPositions(branch).reshape([-1]))],
     0
@@ -62,14 +64,23 @@ export const encode = (
   const trunkCache: Array<LayerCache> = []
   const branchCache: Array<LayerCache> = []
   const perKey = config.heads / config.kvHeads
-  const causal = visibleUpTo(length, perKey)
+  const masks = (reach: number) => ({
+    trunk: ownKeys(length, perKey, reach),
+    branches: branches.map(({ anchors }) => ({
+      own: ownKeys(branchLength, perKey, reach),
+      trunk: trunkKeys(anchors, length, branchLength, perKey, reach)
+    }))
+  })
+  const everything = masks(Infinity)
+  const near = config.window._tag === "sliding" ? masks(config.window.size) : everything
   const scale = 1 / Math.sqrt(config.headDim)
 
-  const attend: Attend = (layer, q, k, v) => {
+  const attend = (layer: number, q: Tensor, k: Tensor, v: Tensor): Tensor => {
+    const seen = reachOf(config, layer) === Infinity ? everything : near
     const ofTrunk: Layout = { documents, branches: 1, length }
     const trunkRowsOf = (rows: Tensor) => rows.sliceAxis(0, 0, trunkRows)
     const own = { k: keysFirst(config, trunkRowsOf(k), ofTrunk), v: keysFirst(config, trunkRowsOf(v), ofTrunk) }
-    const mixed = attention(queriesFirst(config, trunkRowsOf(q), ofTrunk), [{ ...own, mask: causal }], scale)
+    const mixed = attention(queriesFirst(config, trunkRowsOf(q), ofTrunk), [{ ...own, mask: seen.trunk }], scale)
     const trunkOut = rowsAgain(config, mixed, ofTrunk)
     const shared = { k: withoutBranchAxis(own.k), v: withoutBranchAxis(own.v) }
     trunkCache[layer] = shared
@@ -83,14 +94,15 @@ export const encode = (
     }
     branchCache[layer] = branchOwn
     const sets: ReadonlyArray<Keys> = [
-      { ...branchOwn, mask: visibleUpTo(branchLength, perKey) },
-      { ...shared, mask: visibleTrunk(branches[0].anchors, length) }
+      { ...branchOwn, mask: seen.branches[0].own },
+      { ...shared, mask: seen.branches[0].trunk }
     ]
     const branchMixed = attention(queriesFirst(config, branchRowsOf(q), ofBranches), sets, scale)
     return concat([trunkOut, rowsAgain(config, branchMixed, ofBranches)], 0)
   }
 
-  const hidden = layers(config, weights, embed(weights, ids), turn.at(positions), attend)
+  const turn = turnAt(config, length + branchLength, positions)
+  const hidden = layers(config, weights, embed(config, weights, ids, positions), turn, attend)
   return {
     trunk: hidden.sliceAxis(0, 0, trunkRows).reshape([documents, length, config.hiddenSize]),
     branches: branches.map(() =>
@@ -101,57 +113,35 @@ export const encode = (
   }
 }
 
-/** Rows of token ids [n] -> [n,d]. */
-export const embed = (weights: WeightsOf<Tensor>, ids: Tensor): Tensor =>
-  weights["model.embed_tokens.weight"].gather(ids)
+/** Rows of token ids and their positions, i32 [n] each -> [n,d]. Padding may stand past the last learned position. */
+export const embed = (config: ModelConfig, weights: WeightsOf<Tensor>, ids: Tensor, positions: Tensor): Tensor => {
+  const names = namesOf(config)
+  const tokens = weights[`${names.embedding}.weight`].gather(ids)
+  if (config.positions._tag === "rotary") return tokens
+  return tokens.add(weights[`${names.positions}.weight`].gather(positions.minimum(config.maxPositions - 1)))
+}
 
 /** The vocabulary projection [V,d]. */
 export const projection = (config: ModelConfig, weights: WeightsOf<Tensor>): Tensor =>
-  config.tieWordEmbeddings ? weights["model.embed_tokens.weight"] : weights["lm_head.weight"]
+  weights[`${config.tieWordEmbeddings ? namesOf(config).embedding : namesOf(config).head}.weight`]
 
-/** All layers and the last norm over rows [n,d], each row rotated by its own position. */
+/** All layers and the last norm over rows [n,d]. */
 export const layers = (
   config: ModelConfig,
   weights: WeightsOf<Tensor>,
   rows: Tensor,
-  at: Rotation,
-  attend: Attend
+  turn: Turn,
+  attend: (layer: number, ...rows: Parameters<Attend>) => Tensor
 ): Tensor => {
   let x = rows
   for (let layer = 0; layer < config.layers; layer++) {
-    const weight = (name: string): Tensor => weights[`model.layers.${layer}.${name}.weight`]
-    const linear = (input: Tensor, name: string): Tensor => input.matmul(weight(name), { transposeB: true })
-    const turned = (input: Tensor, heads: number): Tensor =>
-      input.reshape([-1, heads, config.headDim]).rotary(at.cos, at.sin).reshape(input.shape)
-
-    const normed = x.rmsNorm(weight("input_layernorm"), config.rmsNormEps)
-    const mixed = attend(
-      layer,
-      turned(linear(normed, "self_attn.q_proj"), config.heads),
-      turned(linear(normed, "self_attn.k_proj"), config.kvHeads),
-      linear(normed, "self_attn.v_proj")
-    )
-    x = x.add(linear(mixed, "self_attn.o_proj"))
-
-    const inner = x.rmsNorm(weight("post_attention_layernorm"), config.rmsNormEps)
-    x = x.add(linear(linear(inner, "mlp.gate_proj").swiglu(linear(inner, "mlp.up_proj")), "mlp.down_proj"))
+    x = block(config, weights, layer, x, turn, (q, k, v) => attend(layer, q, k, v))
   }
-  return x.rmsNorm(weights["model.norm.weight"], config.rmsNormEps)
+  return norm(config, weights, namesOf(config).finalNorm, x)
 }
 
 /** Position of each branch token: [D,B,L] */
 const branchPositions = ({ tokens, anchors }: Branches): Tensor => iota(tokens.shape, 2).add(anchors.expandDims(2))
-
-/** Each of `length` queries, `times` over, sees the keys up to itself: bool [1,1,1,times·length,length]. */
-const visibleUpTo = (length: number, times: number): Tensor =>
-  iota([1, 1, times, length, length], 4)
-    .greater(iota([1, 1, times, length, length], 3))
-    .not()
-    .reshape([1, 1, 1, times * length, length])
-
-/** Branches see the trunk before their anchor: bool [D,1,B,1,T]. */
-export const visibleTrunk = (anchors: Tensor, length: number): Tensor =>
-  iota([1, 1, 1, 1, length], 4).less(anchors.reshape([anchors.shape[0], 1, anchors.shape[1], 1, 1]))
 
 interface Layout {
   readonly documents: number

@@ -4,9 +4,11 @@ import { attention, concat, constant, iota } from "../tensor/operations.ts"
 import type { Tensor } from "../tensor/Tensor.ts"
 import { inverseCdf } from "./inverseCdf.ts"
 import type { ModelConfig } from "./ModelConfig.ts"
-import { rotation } from "./rotation.ts"
+import { reachOf } from "./ModelConfig.ts"
+import { turnAt } from "./rotation.ts"
 import type { LayerCache, WeightsOf } from "./Transformer.ts"
-import { embed, encode, layers, projection, visibleTrunk } from "./Transformer.ts"
+import { embed, encode, layers, projection } from "./Transformer.ts"
+import { visibleTrunk } from "./visibility.ts"
 
 /** How tokens are chosen. Greedy takes the most probable one; its log-probabilities are those at temperature 1. */
 export type Sampling = { readonly _tag: "greedy" } | { readonly _tag: "temperature"; readonly temperature: number }
@@ -194,14 +196,31 @@ const decode = (config: ModelConfig, inputs: StepInputs) => {
   const [documents, branches] = places.shape
   const steps = uniforms.shape[0]
   const capacity = caches[0].k.shape[3]
-  const longest = trunkCache[0].k.shape[2] + (earlier[0]?.k.shape[3] ?? 0) + capacity
-  const at = rotation(config, longest).at(places.add(step).reshape([-1]))
+  const before = earlier[0]?.k.shape[3] ?? 0
+  const longest = trunkCache[0].k.shape[2] + before + capacity
+  const positions = places.add(step).reshape([-1])
   const index = step.add(capacity - steps)
-  const seen = iota([1, 1, 1, 1, capacity], 4).greater(index).not()
-  const everything = constant(HostTensor.fill("bool", [1, 1, 1, 1, 1], 1))
+  const everything = {
+    trunk: seenTrunk,
+    earlier: constant(HostTensor.fill("bool", [1, 1, 1, 1, 1], 1)),
+    own: iota([1, 1, 1, 1, capacity], 4).greater(index).not()
+  }
+  /** Keys of the last tokens alone: of each set those that stand near enough to this token's place in it. */
+  const within = (reach: number): typeof everything => {
+    const near = (keys: number, place: Tensor) => iota([1, 1, 1, 1, keys], 4).greater(place.sub(reach))
+    const inTrunk = places.add(step).reshape([documents, 1, branches, 1, 1])
+    return {
+      trunk: everything.trunk.and(near(seenTrunk.shape[4], inTrunk)),
+      earlier: near(before, step.add(before)),
+      own: everything.own.and(near(capacity, index))
+    }
+  }
+  const near = config.window._tag === "sliding" ? within(config.window.size) : everything
+  const turn = turnAt(config, longest, positions)
   const grown: Array<LayerCache> = []
 
-  const hidden = layers(config, weights, embed(weights, token), at, (layer, q, k, v) => {
+  const hidden = layers(config, weights, embed(config, weights, token, positions), turn, (layer, q, k, v) => {
+    const seen = reachOf(config, layer) === Infinity ? everything : near
     // Query heads that share keys stand as so many queries of one head.
     const fold = (x: Tensor, perHead: number) =>
       x.reshape([documents, branches, kvHeads, perHead, headDim]).transpose([0, 2, 1, 3, 4])
@@ -211,9 +230,9 @@ const decode = (config: ModelConfig, inputs: StepInputs) => {
     }
     grown[layer] = own
     const sets = [
-      { ...trunkCache[layer], mask: seenTrunk },
-      ...earlier.slice(layer, layer + 1).map((keys) => ({ ...keys, mask: everything })),
-      { ...own, mask: seen }
+      { ...trunkCache[layer], mask: seen.trunk },
+      ...earlier.slice(layer, layer + 1).map((keys) => ({ ...keys, mask: seen.earlier })),
+      { ...own, mask: seen.own }
     ]
     const mixed = attention(fold(q, heads / kvHeads), sets, 1 / Math.sqrt(headDim))
     return mixed.transpose([0, 2, 1, 3, 4]).reshape([documents * branches, heads * headDim])

@@ -18,3 +18,6 @@ export { makeGenerator, type Generator, type SampledCompletion } from "./Generat
 export { type GenerateSettings, type Sampling } from "./generate.ts"
 export { makeScorer, type HostScores, type Scorer, type TokenRows } from "./Scorer.ts"
 export { encode, type Branches, type Encoded, type WeightsOf } from "./Transformer.ts"
+export * from "./Rope.ts"
+export { families, type Family } from "./families.ts"
+export { parametersOf, type Parameter, type Role } from "./parameters.ts"

@@ -1,5 +1,5 @@
 import { Result } from "effect"
-import { ModelConfigError, makeModelConfig } from "./ModelConfig.ts"
+import { ModelConfigError, llamaFeatures, makeModelConfig } from "./ModelConfig.ts"
 import type { ModelConfig, SpecialToken } from "./ModelConfig.ts"
 
 /** What a preset leaves open: it depends on the tokenizer. */
@@ -34,13 +34,11 @@ export const presetConfig = (name: string, vocabulary: Vocabulary): Result.Resul
   const sizes = presets[name]
   return makeModelConfig(
     {
-      architecture: "llama",
+      ...llamaFeatures,
       ...sizes,
       headDim: sizes.hiddenSize / sizes.heads,
       ...vocabulary,
-      rmsNormEps: 1e-5,
-      tieWordEmbeddings: true,
-      rope: { _tag: "default", theta: 10_000 }
+      tieWordEmbeddings: true
     },
     `preset ${name}`
   )

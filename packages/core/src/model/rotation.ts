@@ -2,26 +2,29 @@ import { HostTensor } from "../tensor/HostTensor.ts"
 import { constant } from "../tensor/operations.ts"
 import type { Tensor } from "../tensor/Tensor.ts"
 import type { ModelConfig } from "./ModelConfig.ts"
-import { rotaryFrequencies } from "./ModelConfig.ts"
+import { rotaryFrequencies, rotaryScale } from "./Rope.ts"
 
-/** Cosines and sines for rows of heads: [n, 1, dh/2] each. */
-export interface Rotation {
-  readonly cos: Tensor
-  readonly sin: Tensor
-}
+/** Turns heads [n,·,dh], each row by its own position. */
+export type Turn = (heads: Tensor) => Tensor
 
-/** Rotary tables for positions 0 to `positions` - 1, computed in float64; `at` looks up positions i32 [n]. */
-export const rotation = (config: ModelConfig, positions: number): { readonly at: (positions: Tensor) => Rotation } => {
-  const frequencies = rotaryFrequencies(config)
+/**
+ * The turn of rows that stand at positions i32 [n], all below `longest`; none where positions are learned. The tables are
+ * computed in float64.
+ */
+export const turnAt = ({ positions: kind, headDim }: ModelConfig, longest: number, positions: Tensor): Turn => {
+  if (kind._tag === "learned") return (heads) => heads
+  const frequencies = rotaryFrequencies(kind.rope, headDim)
+  const scale = rotaryScale(kind.rope)
   const half = frequencies.length
   const table = (f: (angle: number) => number) =>
     constant(
       HostTensor.f32(
-        [positions, half],
-        Float32Array.from({ length: positions * half }, (_, i) => f(Math.floor(i / half) * frequencies[i % half]))
+        [longest, half],
+        Float32Array.from({ length: longest * half }, (_, i) => scale * f(Math.floor(i / half) * frequencies[i % half]))
       )
     )
-  const cos = table(Math.cos)
-  const sin = table(Math.sin)
-  return { at: (ids) => ({ cos: cos.gather(ids).expandDims(1), sin: sin.gather(ids).expandDims(1) }) }
+      .gather(positions)
+      .expandDims(1)
+  const [cos, sin] = [table(Math.cos), table(Math.sin)]
+  return (heads) => heads.rotary(cos, sin)
 }

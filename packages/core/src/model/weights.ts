@@ -4,8 +4,10 @@ import { normals } from "../random/draw.ts"
 import { sizeOf } from "../tensor/HostTensor.ts"
 import type { HostF32, HostTensor, Shape, TensorType } from "../tensor/HostTensor.ts"
 import type { ModelConfig } from "./ModelConfig.ts"
+import { canonicalName, namesOf, parametersOf } from "./parameters.ts"
+import type { Parameter } from "./parameters.ts"
 
-/** A model's parameters in f32 on the host, by their Hugging Face names; projections are [out, in]. */
+/** A model's parameters in f32 on the host, by their Hugging Face names and in the layout that their files have. */
 export type Weights = Readonly<Record<string, HostF32>>
 
 /** Weights that do not belong to their config. `path: reason` is one line. */
@@ -18,31 +20,9 @@ export class WeightsError extends Schema.TaggedError<WeightsError>()("WeightsErr
   }
 }
 
-const embedding = "model.embed_tokens.weight"
-const outputHead = "lm_head.weight"
-
-/** The names and shapes of all parameters of the Llama family, in the order of the forward pass. */
-export const weightShapes = (config: ModelConfig): ReadonlyMap<string, Shape> => new Map(shapesOf(config))
-
-/** One after the other: a config that lies about its layers is found out at the first that is missing. */
-function* shapesOf(config: ModelConfig): Generator<[string, Shape]> {
-  const { vocabSize, hiddenSize: d, intermediateSize: ffn, layers, heads, kvHeads, headDim } = config
-  yield [embedding, [vocabSize, d]]
-  for (let layer = 0; layer < layers; layer++) {
-    const prefix = `model.layers.${layer}`
-    yield [`${prefix}.input_layernorm.weight`, [d]]
-    yield [`${prefix}.self_attn.q_proj.weight`, [heads * headDim, d]]
-    yield [`${prefix}.self_attn.k_proj.weight`, [kvHeads * headDim, d]]
-    yield [`${prefix}.self_attn.v_proj.weight`, [kvHeads * headDim, d]]
-    yield [`${prefix}.self_attn.o_proj.weight`, [d, heads * headDim]]
-    yield [`${prefix}.post_attention_layernorm.weight`, [d]]
-    yield [`${prefix}.mlp.gate_proj.weight`, [ffn, d]]
-    yield [`${prefix}.mlp.up_proj.weight`, [ffn, d]]
-    yield [`${prefix}.mlp.down_proj.weight`, [d, ffn]]
-  }
-  yield ["model.norm.weight", [d]]
-  if (!config.tieWordEmbeddings) yield [outputHead, [vocabSize, d]]
-}
+/** The names and shapes of all parameters, in the order of the forward pass. */
+export const weightShapes = (config: ModelConfig): ReadonlyMap<string, Shape> =>
+  new Map(Array.from(parametersOf(config), ({ name, shape }) => [name, shape]))
 
 /** The type of every parameter, for programs that take them. */
 export const weightTypes = (config: ModelConfig): Readonly<Record<string, TensorType>> =>
@@ -52,8 +32,8 @@ export const parameterCount = (config: ModelConfig): number =>
   [...weightShapes(config).values()].reduce((total, shape) => total + sizeOf(shape), 0)
 
 /**
- * Exactly the parameters that `config` asks for, in their order. Two kinds of extra tensors are dropped because they say
- * nothing new: rotary frequencies that old checkpoints store, and the head of a tied model where it equals the embedding.
+ * Exactly the parameters that `config` asks for, in their order. Extra tensors are dropped where they say nothing new:
+ * buffers that old checkpoints store, and the head of a tied model where it equals the embedding.
  */
 export const checkWeights = (
   config: ModelConfig,
@@ -61,21 +41,26 @@ export const checkWeights = (
   path: string = "weights"
 ): Result.Result<Weights, WeightsError> => {
   const fail = (reason: string) => Result.fail(new WeightsError({ path, reason }))
+  const given = new Map<string, HostTensor>()
+  for (const [written, tensor] of Object.entries(tensors)) {
+    const name = canonicalName(config, written)
+    if (name._tag === "kept") given.set(name.name, tensor)
+  }
   const checked: Array<[string, HostF32]> = []
-  for (const [name, shape] of shapesOf(config)) {
-    const tensor = Object.hasOwn(tensors, name) ? tensors[name] : undefined
+  for (const parameter of parametersOf(config)) {
+    const { name, shape } = parameter
+    const tensor = given.get(name)
     if (tensor === undefined) return fail(`tensor ${name} is missing`)
     if (tensor.dtype !== "f32") return fail(`tensor ${name} is ${tensor.dtype}, not f32`)
-    if (!sameShape(tensor.shape, shape)) return fail(shapeMismatch(config, name, tensor.shape, shape))
+    if (!sameShape(tensor.shape, shape)) return fail(shapeMismatch(config, parameter, tensor.shape))
     checked.push([name, tensor])
+    given.delete(name)
   }
-  const known = new Set(checked.map(([name]) => name))
-  for (const name of Object.keys(tensors)) {
-    if (known.has(name) || name.endsWith(".rotary_emb.inv_freq")) continue
-    if (name !== outputHead) return fail(`tensor ${JSON.stringify(name)} is not part of this model`)
-    if (!sameValues(tensors[name], tensors[embedding])) {
-      return fail(`the config ties ${outputHead} to ${embedding}, but the two differ`)
-    }
+  const embedding = `${namesOf(config).embedding}.weight`
+  const head = `${namesOf(config).head}.weight`
+  for (const [name, tensor] of given) {
+    if (name !== head) return fail(`tensor ${JSON.stringify(name)} is not part of this model`)
+    if (!sameValues(tensor, checked[0][1])) return fail(`the config ties ${head} to ${embedding}, but the two differ`)
   }
   return Result.succeed(Object.fromEntries(checked))
 }
@@ -86,12 +71,12 @@ const sameShape = (a: Shape, b: Shape): boolean =>
 const sameValues = (a: HostTensor, b: HostTensor): boolean =>
   sameShape(a.shape, b.shape) && a.data.every((value, i) => Object.is(value, b.data[i]))
 
-const shapeMismatch = (config: ModelConfig, name: string, actual: Shape, expected: Shape): string => {
-  const vocabulary = name === embedding || name === outputHead
-  if (vocabulary && actual.length === 2 && actual[0] !== expected[0] && actual[1] === expected[1]) {
-    return `the vocabulary does not fit the embedding: config.json says ${config.vocabSize} tokens, ${name} has ${actual[0]} rows`
+const shapeMismatch = ({ vocabSize }: ModelConfig, { name, role, shape }: Parameter, actual: Shape): string => {
+  const vocabulary = role === "embedding" || role === "head"
+  if (vocabulary && actual.length === 2 && actual[0] !== shape[0] && actual[1] === shape[1]) {
+    return `the vocabulary does not fit the embedding: config.json says ${vocabSize} tokens, ${name} has ${actual[0]} rows`
   }
-  return `tensor ${name} has shape [${actual}], the config asks for [${expected}]`
+  return `tensor ${name} has shape [${actual}], the config asks for [${shape}]`
 }
 
 /**
@@ -114,18 +99,21 @@ export const checkVocabulary = (
 
 /**
  * Weights to train from scratch: normal(0, 0.02), the projections that write into the residual stream divided by
- * sqrt(2 layers) so that its variance does not grow with depth (GPT-2, Radford et al. 2019, 2.3), norms 1.
+ * sqrt(2 layers) so that its variance does not grow with depth (GPT-2, Radford et al. 2019, 2.3), norms 1, biases 0.
  */
 export const initialWeights = (config: ModelConfig, seed: number): Weights => {
   const residual = 1 / Math.sqrt(2 * config.layers)
-  const entries = [...weightShapes(config)].map(([name, shape]): [string, HostF32] => {
-    if (shape.length === 1) return [name, { dtype: "f32", shape, data: new Float32Array(shape[0]).fill(1) }]
-    const std = /\.(o_proj|down_proj)\.weight$/.test(name) ? 0.02 * residual : 0.02
-    const data = normals(seed, ["initial weights", name], sizeOf(shape))
-    for (let i = 0; i < data.length; i++) data[i] *= std
-    return [name, { dtype: "f32", shape, data }]
-  })
-  return Object.fromEntries(entries)
+  return Object.fromEntries(
+    Array.from(parametersOf(config), ({ name, shape, role }): [string, HostF32] => {
+      if (role === "norm" || role === "bias") {
+        return [name, { dtype: "f32", shape, data: new Float32Array(shape[0]).fill(role === "norm" ? 1 : 0) }]
+      }
+      const std = role === "residual" ? 0.02 * residual : 0.02
+      const data = normals(seed, ["initial weights", name], sizeOf(shape))
+      for (let i = 0; i < data.length; i++) data[i] *= std
+      return [name, { dtype: "f32", shape, data }]
+    })
+  )
 }
 
 /** Bytes hashed at a time, about two milliseconds of work. */

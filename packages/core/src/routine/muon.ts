@@ -27,9 +27,9 @@ export const muonDefaults: Muon = { learningRate: 0.02, momentum: 0.95, nesterov
 /** a, b, c of a step, tuned so that small singular values grow fast and all (from 0.01 of the norm on) end within 0.68 to 1.14. */
 export const newtonSchulz = { coefficients: [3.4445, -4.775, 2.0315], steps: 5, eps: 1e-7 } as const
 
-/** Muon is for the matrices inside the layers; embeddings, the output head and the norms go to AdamW. */
+/** Muon is for the matrices inside the layers; embeddings (of tokens and positions), the output head, norms and biases go to AdamW. */
 export const muonApplies = (name: string, shape: ReadonlyArray<number>): boolean =>
-  shape.length === 2 && !/(^|\.)(embed_tokens|lm_head)\.weight$/.test(name)
+  shape.length === 2 && !/(^|\.)(embed_tokens|wte|wpe|lm_head)\.weight$/.test(name)
 
 /**
  * Moves the momentum `buffer` in place and writes the matrix that is to be orthogonalised to `direction`, which may be

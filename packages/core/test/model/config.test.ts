@@ -3,10 +3,13 @@ import { join } from "node:path"
 import { Result } from "effect"
 import * as fc from "fast-check"
 import { describe, expect, it } from "vitest"
-import { makeModelConfig, rotaryFrequencies, tokenIds } from "../../src/model/ModelConfig.ts"
-import type { ModelConfig, Rope } from "../../src/model/ModelConfig.ts"
+import { llamaFeatures, makeModelConfig, tokenIds } from "../../src/model/ModelConfig.ts"
+import type { ModelConfig } from "../../src/model/ModelConfig.ts"
 import { fromHuggingFace, toHuggingFace } from "../../src/model/ModelConfigJson.ts"
+import { rotaryFrequencies } from "../../src/model/Rope.ts"
+import type { Rope } from "../../src/model/Rope.ts"
 import { shared } from "../data/shared.ts"
+import { configs } from "./numbers.ts"
 
 const minimal = {
   model_type: "llama",
@@ -18,13 +21,14 @@ const minimal = {
 }
 
 const config = (json: object): ModelConfig => Result.getOrThrow(fromHuggingFace(json))
+const ropeOf = ({ positions }: ModelConfig) => (positions._tag === "rotary" ? positions.rope : positions)
 const refusal = (json: unknown): string =>
   Result.getOrThrow(Result.flip(fromHuggingFace(json, "m/config.json"))).message
 
 describe("config.json", () => {
   it("takes transformers' defaults for what is missing", () => {
     expect(config(minimal)).toEqual({
-      architecture: "llama",
+      ...llamaFeatures,
       vocabSize: 256,
       hiddenSize: 64,
       intermediateSize: 160,
@@ -32,10 +36,9 @@ describe("config.json", () => {
       heads: 4,
       kvHeads: 4,
       headDim: 16,
-      rmsNormEps: 1e-6,
+      norm: { _tag: "rms", eps: 1e-6 },
       tieWordEmbeddings: false,
       maxPositions: 2048,
-      rope: { _tag: "default", theta: 10_000 },
       bos: { _tag: "one", id: 1 },
       eos: { _tag: "one", id: 2 }
     })
@@ -46,7 +49,7 @@ describe("config.json", () => {
     const old = config({ ...minimal, rope_theta: 5e5, rope_scaling: { rope_type: "llama3", ...llama3 } })
     const current = config({ ...minimal, rope_parameters: { rope_type: "llama3", rope_theta: 5e5, ...llama3 } })
     expect(old).toEqual(current)
-    expect(old.rope).toEqual({
+    expect(ropeOf(old)).toEqual({
       _tag: "llama3",
       theta: 5e5,
       factor: 8,
@@ -54,7 +57,7 @@ describe("config.json", () => {
       highFreqFactor: 4,
       originalMaxPositions: 64
     })
-    expect(config({ ...minimal, rope_theta: 7, rope_scaling: { type: "linear", factor: 2 } }).rope).toEqual({
+    expect(ropeOf(config({ ...minimal, rope_theta: 7, rope_scaling: { type: "linear", factor: 2 } }))).toEqual({
       _tag: "linear",
       theta: 7,
       factor: 2
@@ -67,18 +70,15 @@ describe("config.json", () => {
   })
 
   const unsupported: ReadonlyArray<readonly [object, RegExp]> = [
-    [{ model_type: "mistral" }, /model_type "mistral" is not supported, only "llama" is/],
-    [{ model_type: "qwen2" }, /model_type "qwen2"/],
+    [{ model_type: "mamba" }, /model_type "mamba" is not supported, only "llama", .*"gpt2" are/],
     [{ architectures: ["LlamaForSequenceClassification"] }, /architectures .*LlamaForSequenceClassification/],
-    [{ attention_bias: true }, /attention_bias true is not supported/],
-    [{ mlp_bias: true }, /mlp_bias true/],
     [{ hidden_act: "gelu" }, /hidden_act "gelu"/],
     [{ sliding_window: 4096 }, /sliding_window 4096/],
     [{ layer_types: ["full_attention", "sliding_attention"] }, /layer_types/],
     [{ partial_rotary_factor: 0.5 }, /partial_rotary_factor 0.5/],
     [{ attention_dropout: 0.1 }, /attention_dropout 0.1/],
     [{ quantization_config: { bits: 4 } }, /quantization_config/],
-    [{ rope_scaling: { type: "yarn", factor: 4 } }, /rope type "yarn" is not supported/],
+    [{ rope_scaling: { type: "longrope", factor: 4 } }, /rope type "longrope" is not supported/],
     [{ rope_scaling: { type: "dynamic", factor: 4 } }, /rope type "dynamic"/],
     [{ rope_parameters: { rope_type: "default", partial_rotary_factor: 0.25 } }, /partial_rotary_factor 0.25/],
     [{ rope_parameters: { rope_type: "linear", factor: 2, attention_factor: 3 } }, /rope_parameters.attention_factor/],
@@ -146,14 +146,16 @@ describe("config.json", () => {
   })
 
   const models = shared("models")
-  it.skipIf(models.missing)("reads the shared Llama models and refuses the others by name", () => {
+  it.skipIf(models.missing)("reads the shared models of every family", () => {
     const read = (name: string): unknown => JSON.parse(readFileSync(join(models.path, name, "config.json"), "utf8"))
     expect(Result.getOrThrow(fromHuggingFace(read("tiny-random/tiny-llama3"))).headDim).toBe(24)
     expect(Result.getOrThrow(fromHuggingFace(read("stories260K"))).kvHeads).toBe(4)
     expect(Result.getOrThrow(fromHuggingFace(read("stories15M"))).tieWordEmbeddings).toBe(true)
-    for (const name of ["gpt2", "qwen2", "qwen3"]) {
-      expect(refusal(read(`tiny-random/tiny-${name}`))).toMatch(`model_type "${name}" is not supported`)
-    }
+    const tiny = (family: string) => Result.getOrThrow(fromHuggingFace(read(`tiny-random/tiny-${family}`)))
+    expect(tiny("qwen2").bias).toEqual({ qkv: true, output: false, mlp: false })
+    expect(tiny("qwen3").qkNorm).toBe(true)
+    // Its config has the end of text of the real GPT-2, 50256, and a vocabulary of 256.
+    expect(tiny("gpt2").eos).toEqual({ _tag: "none" })
   })
 })
 
@@ -179,26 +181,17 @@ const arbitraryToken = fc.oneof(
 )
 const arbitraryConfig: fc.Arbitrary<ModelConfig> = fc
   .record({
-    kvHeads: fc.integer({ min: 1, max: 4 }),
-    sharing: fc.integer({ min: 1, max: 4 }),
-    width: fc.integer({ min: 1, max: 9 }),
-    halfHeadDim: fc.integer({ min: 1, max: 32 }),
     vocabSize: fc.integer({ min: 10, max: 100_000 }),
-    tieWordEmbeddings: fc.boolean(),
-    rmsNormEps: fc.constantFrom(1e-5, 1e-6),
     rope: arbitraryRope,
+    eps: fc.constantFrom(1e-5, 1e-6),
     bos: arbitraryToken,
-    eos: arbitraryToken
+    eos: arbitraryToken,
+    of: configs
   })
-  .map(({ kvHeads, sharing, width, halfHeadDim, ...rest }) => ({
-    architecture: "llama",
-    hiddenSize: width * kvHeads * sharing,
-    intermediateSize: 3 * width,
-    layers: width,
-    heads: kvHeads * sharing,
-    kvHeads,
-    headDim: 2 * halfHeadDim,
-    maxPositions: 128,
+  .map(({ rope, eps, of, ...rest }) => ({
+    ...of,
+    norm: { ...of.norm, eps },
+    positions: of.positions._tag === "rotary" ? { _tag: "rotary", rope } : of.positions,
     ...rest
   }))
 
@@ -247,7 +240,7 @@ describe("rotary frequencies", () => {
     ]
   ]
   it.each(golden)("agree with transformers: %j", (rope, expected) => {
-    const frequencies = rotaryFrequencies({ headDim: 24, rope })
+    const frequencies = rotaryFrequencies(rope, 24)
     expect(frequencies.length).toBe(12)
     expected.forEach((value, i) => expect(Math.abs(frequencies[i] / value - 1)).toBeLessThan(1e-6))
   })
@@ -256,8 +249,8 @@ describe("rotary frequencies", () => {
     fc.assert(
       fc.property(arbitraryRope, fc.integer({ min: 1, max: 64 }), (rope, half) => {
         fc.pre(rope._tag === "llama3")
-        const plain = rotaryFrequencies({ headDim: 2 * half, rope: { _tag: "default", theta: rope.theta } })
-        const scaled = rotaryFrequencies({ headDim: 2 * half, rope })
+        const plain = rotaryFrequencies({ _tag: "default", theta: rope.theta }, 2 * half)
+        const scaled = rotaryFrequencies(rope, 2 * half)
         return scaled.every((f, i) => f <= plain[i] * (1 + 1e-12) && f >= (plain[i] / rope.factor) * (1 - 1e-12))
       })
     )

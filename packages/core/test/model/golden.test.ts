@@ -23,7 +23,9 @@ interface Golden {
   readonly greedy?: ReadonlyArray<number>
 }
 
-for (const name of ["stories260K", "tiny-random/tiny-llama3"]) {
+const tiny = ["llama3", "qwen2", "qwen3", "gpt2"].map((family) => `tiny-random/tiny-${family}`)
+
+for (const name of ["stories260K", ...tiny]) {
   const { path, missing } = shared(`models/${name}`)
   describe.skipIf(missing)(`${name} on the reference`, () => {
     const rows = (): ReadonlyArray<Golden> => JSON.parse(readFileSync(join(path, "golden.json"), "utf8"))

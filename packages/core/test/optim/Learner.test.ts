@@ -20,10 +20,10 @@ import { HostTensor } from "../../src/tensor/HostTensor.ts"
 import { makeProgramCache } from "../../src/tensor/ProgramCache.ts"
 import { fromHost, Reference, toHost } from "../../src/tensor/Reference.ts"
 import type { Tensor } from "../../src/tensor/Tensor.ts"
-import { compute, configs, gap, randomWeights } from "../model/numbers.ts"
+import { compute, gap, llamaConfigs, randomWeights } from "../model/numbers.ts"
 
 const config: ModelConfig = {
-  ...fc.sample(configs, { numRuns: 1, seed: 3 })[0],
+  ...fc.sample(llamaConfigs, { numRuns: 1, seed: 3 })[0],
   layers: 1,
   heads: 2,
   kvHeads: 1,

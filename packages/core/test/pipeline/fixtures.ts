@@ -3,7 +3,7 @@ import { join } from "node:path"
 import { Effect, Result } from "effect"
 import * as Corpus from "../../src/data/Corpus.ts"
 import { tokenizer } from "../../src/data/Synthetic.ts"
-import { makeModelConfig } from "../../src/model/ModelConfig.ts"
+import { llamaFeatures, makeModelConfig } from "../../src/model/ModelConfig.ts"
 import { initialWeights } from "../../src/model/weights.ts"
 import * as Optimizer from "../../src/pipeline/Optimizer.ts"
 import * as Pipeline from "../../src/pipeline/Pipeline.ts"
@@ -19,7 +19,7 @@ import { Reference } from "../../src/tensor/Reference.ts"
 export const policy: LoadedModel = (() => {
   const config = Result.getOrThrow(
     makeModelConfig({
-      architecture: "llama",
+      ...llamaFeatures,
       vocabSize: tokenizer.vocabSize,
       hiddenSize: 16,
       intermediateSize: 24,
@@ -27,10 +27,8 @@ export const policy: LoadedModel = (() => {
       heads: 2,
       kvHeads: 1,
       headDim: 8,
-      rmsNormEps: 1e-5,
       tieWordEmbeddings: true,
       maxPositions: 128,
-      rope: { _tag: "default", theta: 10_000 },
       bos: { _tag: "one", id: tokenizer.bos ?? 0 },
       eos: { _tag: "one", id: tokenizer.eos ?? 0 }
     })
