@@ -10,14 +10,14 @@ import { corpus, model } from "./given.ts"
 const handlers = Effect.sync(() => {
   let stored: Protocol.Success<ReplayBuffer.ReplayBufferProtocol, "Take">["units"] = []
   return {
-    Put: ({ unit }: Protocol.Payload<ReplayBuffer.ReplayBufferProtocol, "Put">) => {
-      stored = [...stored, { ...unit, groups: unit.groups.filter(DynamicSampling.hasSignal) }]
-      return Effect.void
-    },
+    Put: ({ unit }: Protocol.Payload<ReplayBuffer.ReplayBufferProtocol, "Put">) =>
+      Effect.sync(() => void (stored = [...stored, unit])),
     Take: () => {
-      const units = stored.toSorted((a, b) => a.index - b.index) // the order of the problems, not of arrival
+      const all = stored.toSorted((a, b) => a.index - b.index) // the order of the problems, not of arrival
+      const units = all.map((unit) => ({ ...unit, groups: unit.groups.filter(DynamicSampling.hasSignal) }))
+      const stale = all.flatMap(({ groups }) => groups).length - units.flatMap(({ groups }) => groups).length
       stored = []
-      return Effect.succeed({ units, stale: 0 })
+      return Effect.succeed({ units, stale }) // what it left out it has to say: a run ends rather than lose groups
     }
   }
 })

@@ -12,6 +12,7 @@ import {
   Verifier
 } from "@foretoken/core"
 import type { LoadedModel, RunContext } from "@foretoken/core"
+import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
 import type { Meter } from "./meter.ts"
@@ -71,8 +72,9 @@ export const makeStepper = Effect.fnUntraced(function* (
     buffer: ReplayBuffer.make({ capacity: shape.documents * shape.positions }),
     optimizer: Optimizer.make({ learningRate: 1e-6, documentsPerMicroBatch: unit })
   }
-  const learned = { weights: stored.weights, optimizer: freshState }
-  const actors = yield* Effect.provideService(spawnActors(stages, context, learned, 1), Backend, meter.backend)
+  const learned = { step: 0, weights: stored.weights, optimizer: freshState }
+  const settings = { samplers: 1, timeLimit: Duration.hours(1) }
+  const actors = yield* Effect.provideService(spawnActors(stages, context, learned, settings), Backend, meter.backend)
   const { supervisor, store, verifier, buffer, optimizer } = actors
   const [sampler] = actors.samplers
   let steps = 0
@@ -84,16 +86,17 @@ export const makeStepper = Effect.fnUntraced(function* (
     meter.take()
     const began = performance.now()
     const synced = yield* Sampler.sync(sampler, policy)
+    const current = steps + 1
     for (const sampled of unitsOf(context, shape, unit, steps)) {
       const rollouts = yield* Sampler.sample(synced, sampled)
       const groups = yield* verifier.ask("Verify", { groups: rollouts, policy, baseline: policy })
-      yield* buffer.ask("Put", { unit: { step: 1, index: sampled.index, policyUpdates: policy.updates, groups } })
+      yield* buffer.ask("Put", { unit: { step: current, index: sampled.index, policyUpdates: policy.updates, groups } })
     }
-    const taken = yield* buffer.ask("Take", { step: 1, updates: policy.updates })
+    const taken = yield* buffer.ask("Take", { step: current, updates: policy.updates })
     const groups = taken.units.flatMap((one) => one.groups)
     const sampledAt = performance.now()
     const sampling = meter.take()
-    const updated = yield* optimizer.ask("Update", { groups })
+    const updated = yield* optimizer.ask("Update", { step: current, groups })
     const ended = performance.now()
     const learning = meter.take()
     policy = updated.policy

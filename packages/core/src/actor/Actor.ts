@@ -36,7 +36,7 @@ export interface Options<P extends Protocol.Protocol, E, R> {
   /** Messages that may wait, beside the one that runs; a sender beyond that is suspended. */
   readonly capacity: number
   readonly restart: Restart.Restart
-  /** A handler that takes longer crashes. Unlimited unless given. */
+  /** A handler that takes longer crashes, and so does a `make`, which gets a minute at least. Unlimited unless given. */
   readonly timeLimit?: Duration.Input
   /** What a running handler gets to finish when the scope closes after a success: 5 seconds unless given. */
   readonly grace?: Duration.Input
@@ -115,13 +115,17 @@ export const make = <P extends Protocol.Protocol, E, R>(
     let running: Envelope | undefined
     let during = "make"
 
+    const inTime = <A, E, R>(work: Effect.Effect<A, E, R>, least = Duration.zero): Effect.Effect<A, E, R> => {
+      if (timeLimit === undefined) return work
+      const duration = Duration.max(Duration.fromInputUnsafe(timeLimit), least)
+      const late = new Error(`no answer within ${Duration.format(duration)}`)
+      return Effect.timeoutOrElse(work, { duration, orElse: () => Effect.die(late) })
+    }
+
     const handle = (handlers: Protocol.Handlers<P>, { request, payload }: Envelope) => {
       // `ask` let only requests of P with their own payload into the mailbox.
       const handler = handlers[request as Protocol.Request<P>] as (payload: unknown) => Effect.Effect<unknown, unknown>
-      const reply = Effect.suspend(() => handler(payload))
-      if (timeLimit === undefined) return reply
-      const late = new Error(`no answer within ${Duration.format(Duration.fromInputUnsafe(timeLimit))}`)
-      return Effect.timeoutOrElse(reply, { duration: timeLimit, orElse: () => Effect.die(late) })
+      return inTime(Effect.suspend(() => handler(payload)))
     }
 
     const serve = Effect.fnUntraced(function* (handlers: Protocol.Handlers<P>) {
@@ -159,7 +163,7 @@ export const make = <P extends Protocol.Protocol, E, R>(
       phase = "making"
       during = "make"
       counts.incarnations++
-      return options.make
+      return inTime(options.make, Duration.minutes(1))
     }).pipe(
       Effect.flatMap((handlers) => Effect.catchIf(serve(handlers), Cause.isDone, () => Effect.void)),
       Effect.scoped

@@ -56,8 +56,8 @@ export interface Supervisor {
   readonly failed: Effect.Effect<never, SupervisorFailure>
   /** Runs an effect that is interrupted, and fails, when the supervisor gives up. */
   readonly link: <A, E, R>(effect: Effect.Effect<A, E, R>) => Effect.Effect<A, E | SupervisorFailure, R>
-  /** Restarts by the supervisor, and the counts of each child in the order of spawning. */
-  readonly stats: { readonly restarted: number; readonly actors: ReadonlyArray<Stats> }
+  /** Restarts by the supervisor, whether it has given up or closed, and the counts of each child in the order of spawning. */
+  readonly stats: { readonly restarted: number; readonly down: boolean; readonly actors: ReadonlyArray<Stats> }
 }
 
 interface Child {
@@ -164,7 +164,7 @@ export const make = (options: Options): Effect.Effect<Supervisor, never, Scope.S
       failed: Deferred.await(failed),
       link: (effect) => Effect.raceFirst(effect, Deferred.await(failed)),
       get stats() {
-        return { restarted, actors: children.map((child) => child.actor.ref.stats) }
+        return { restarted, down: down !== undefined, actors: children.map((child) => child.actor.ref.stats) }
       }
     }
   })

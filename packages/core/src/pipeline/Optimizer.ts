@@ -23,10 +23,10 @@ import { trunkMultiple } from "./packRequest.ts"
 import type { PolicyStoreProtocol } from "./PolicyStore.ts"
 import type { RunContext } from "./RunContext.ts"
 
-/** Groups in, the next policy out. */
+/** Groups of step `step` in, the next policy out. A step that the store has learned already is answered from there. */
 export const OptimizerProtocol = Protocol.make(
   Protocol.message("Update", {
-    payload: { groups: Schema.Array(Group) },
+    payload: { step: Schema.Int, groups: Schema.Array(Group) },
     success: Schema.Struct({ policy: Policy, metrics: Numbers }),
     error: Schema.Union([CompileError, ExecutionError, BackendError])
   })
@@ -83,30 +83,38 @@ const makeHandlers = Effect.fnUntraced(function* (
   settings: OptimizerSettings,
   store: ActorRef<PolicyStoreProtocol>
 ) {
-  const { policy: start, optimizer: state } = yield* store.ask("Latest")
+  let current = yield* store.ask("Latest")
   const programs = yield* makeBoundedProgramCache(programsKept)
   const { rule, schedule, maxNorm } = settings
   const optimizer: LearnerSettings = { rule, schedule, maxNorm }
-  const learner = yield* makeLearner({ config: context.config, weights: start.weights, optimizer, state, programs })
-  let current = start
+  const { policy, optimizer: state } = current
+  const learner = yield* makeLearner({ config: context.config, weights: policy.weights, optimizer, state, programs })
   /** The state before the last, where nobody reads it any more. */
   let spare = freshState
 
-  const update = Effect.fnUntraced(function* (groups: ReadonlyArray<GroupType>) {
+  const update = Effect.fnUntraced(function* ({ step, groups }: Update) {
+    if (step === current.step) return { policy: current.policy, metrics: current.metrics }
     const advantaged = groups.map((group) => assign(settings.advantage, group))
     const batches = microBatches(context, settings, advantaged)
-    if (batches.length === 0) return { policy: current, metrics: { "update/skipped": 1 } }
-    const { objective, skipped, ...metrics } = yield* learner.update(batches)
+    if (batches.length === 0) return { policy: current.policy, metrics: { "update/skipped": 1 } }
+    const { objective, skipped, ...measured } = yield* learner.update(batches)
     const weights = yield* learner.snapshot
+    const metrics = { ...measured, ...objective, "update/skipped": skipped }
+    const learned = { step, weights, optimizer: yield* learner.stateIn(spare), metrics }
     // The store outlives this actor: if it cannot be reached the run is over, so its failures are defects here.
-    const published = yield* Effect.orDie(store.ask("Publish", { weights, optimizer: yield* learner.stateIn(spare) }))
-    current = published.policy
+    const published = yield* Effect.orDie(store.ask("Publish", learned))
+    current = published.learned
     spare = published.spare
-    return { policy: current, metrics: { ...metrics, ...objective, "update/skipped": skipped } }
+    return { policy: current.policy, metrics }
   })
 
-  return { Update: ({ groups }: { readonly groups: ReadonlyArray<GroupType> }) => update(groups) }
+  return { Update: update }
 })
+
+interface Update {
+  readonly step: number
+  readonly groups: ReadonlyArray<GroupType>
+}
 
 /**
  * The batch cut by documents. Groups whose advantages are all zero have no gradient and are left out; their tokens still

@@ -1,4 +1,4 @@
-import { Schema } from "effect"
+import { Duration, Schema } from "effect"
 import type { Effect } from "effect"
 import { standardRetention } from "../run/Retention.ts"
 import type { Retention } from "../run/Retention.ts"
@@ -17,6 +17,8 @@ export interface RunOptions {
   readonly keep?: Retention
   /** Groups a step whose rollouts go to samples.jsonl. Default 4. */
   readonly groupsShown?: number
+  /** What an actor may take for one message before it counts as stuck and is restarted. Default: an hour. */
+  readonly timeLimit?: Duration.Input
   /** How whoever made the pipeline makes it again, for the manifest: `foretoken train` puts its flags here. */
   readonly command?: typeof Schema.Json.Type
   /** Called after every step, to show how the run goes. */
@@ -43,16 +45,27 @@ export interface RunSettings {
   readonly checkpointEvery: number
   readonly keep: Retention
   readonly groupsShown: number
+  /** Speed, never results: it is no part of what is stored. */
+  readonly timeLimit: Duration.Duration
 }
+
+/** The most work that anyone gives one actor at a time is an update of a large model on few cores. */
+const standardTimeLimit: Duration.Input = "1 hour"
 
 export const settingsOf = (options: RunOptions): RunSettings => {
   const { seed, steps, samplers = 1, checkpointEvery = Infinity, keep = standardRetention, groupsShown = 4 } = options
-  return { seed, steps, samplers, checkpointEvery, keep, groupsShown }
+  const timeLimit = Duration.fromInputUnsafe(options.timeLimit ?? standardTimeLimit)
+  return { seed, steps, samplers, checkpointEvery, keep, groupsShown, timeLimit }
 }
 
-export const settingsOfStored = (seed: number, stored: typeof StoredSettings.Type): RunSettings => ({
+export const settingsOfStored = (
+  seed: number,
+  stored: typeof StoredSettings.Type,
+  timeLimit: Duration.Input = standardTimeLimit
+): RunSettings => ({
   ...stored,
   seed,
+  timeLimit: Duration.fromInputUnsafe(timeLimit),
   checkpointEvery: stored.checkpointEvery ?? Infinity,
   keep: { last: stored.keep.last, every: stored.keep.every ?? Infinity }
 })

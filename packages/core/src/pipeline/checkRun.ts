@@ -16,7 +16,8 @@ interface Check {
 export const checkRun = (pipeline: Pipeline, settings: RunSettings): Result.Result<void, SettingsError> => {
   const { sampler, buffer, batch, optimizer, lag } = pipeline
   const { steps, seed, samplers, checkpointEvery } = settings
-  const groups = groupsPerStep(pipeline) * (lag + 1)
+  const stepsHeld = buffer.settings.overflow === "wait" ? 1 : lag + 1
+  const groups = groupsPerStep(pipeline) * stepsHeld
   const { loss } = optimizer.settings
   const bad = [
     atLeast(0, "steps", steps),
@@ -53,7 +54,7 @@ export const checkRun = (pipeline: Pipeline, settings: RunSettings): Result.Resu
       setting: "capacity",
       value: buffer.settings.capacity,
       holds: buffer.settings.capacity >= groups,
-      right: `at least ${groups}, the groups of ${lag === 0 ? "a step" : `${lag + 1} steps`},`
+      right: `at least ${groups}, the groups of ${stepsHeld === 1 ? "a step" : `${stepsHeld} steps`},`
     }
   ].find(({ holds }) => !holds)
   if (bad === undefined) return Result.succeed(undefined)

@@ -21,13 +21,14 @@ type Json = typeof Schema.Json.Type
  */
 export const manifestOf = (
   pipeline: Pipeline,
-  { seed, ...settings }: RunSettings,
+  settings: RunSettings,
   { stored, tokenizer }: LoadedModel,
   version: PolicyVersion,
   command?: Json
 ): Effect.Effect<Omit<Manifest, "format" | "id">, CorpusError, Backend> =>
   Effect.gen(function* () {
     const { policy, problems, template, sampler, verifier, buffer, optimizer, batch, dynamicSampling, lag } = pipeline
+    const { seed, steps, samplers, checkpointEvery, keep, groupsShown } = settings
     const { advantage, ...learning } = optimizer.settings
     const { certificate, ...judging } = verifier.settings
     return {
@@ -36,7 +37,11 @@ export const manifestOf = (
       backend: (yield* Backend).name,
       config: asJson({
         objective: "rpt",
-        ...settings,
+        steps,
+        samplers,
+        checkpointEvery,
+        keep,
+        groupsShown,
         lag,
         policy: {
           model: "model" in policy ? resolve(policy.model) : tokenizer.name,

@@ -6,8 +6,8 @@ import { Backend } from "../tensor/Backend.ts"
 
 /**
  * The handlers of a stage, with its tensor work on a thread of its own where the backend has any: the stage is given that
- * thread's backend and knows of nothing. Once the thread has ended every failure is a crash, so that the actor restarts,
- * with another thread.
+ * thread's backend and knows of nothing. Once the thread has ended every answer is a crash, so that the actor restarts, with
+ * another thread: also an answer that looks right, since what failed on the way may have been taken for an outcome (a verdict).
  */
 export const onThread = <P extends Protocol, E, R>(
   name: string,
@@ -24,7 +24,11 @@ const crashingUnless = <P extends Protocol>(isAlive: () => boolean, handlers: Ha
   type Handler = (payload: unknown) => Effect.Effect<unknown, unknown>
   const guarded = Object.entries<Handler>(handlers as Record<string, Handler>).map(([message, handle]) => [
     message,
-    (payload: unknown) => Effect.catch(handle(payload), (error) => (isAlive() ? Effect.fail(error) : Effect.die(error)))
+    (payload: unknown) =>
+      Effect.matchEffect(handle(payload), {
+        onSuccess: (answer) => (isAlive() ? Effect.succeed(answer) : Effect.die(new Error("its thread has ended"))),
+        onFailure: (error) => (isAlive() ? Effect.fail(error) : Effect.die(error))
+      })
   ])
   return Object.fromEntries(guarded) as Handlers<P> // every message with its own handler, which answers as before or dies
 }

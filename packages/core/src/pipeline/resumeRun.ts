@@ -1,4 +1,5 @@
 import { Effect, Option, Schema, Stream } from "effect"
+import type { Duration } from "effect"
 import { best, checkpointsAfter, latestGood, listCheckpoints } from "../run/Checkpoint.ts"
 import type { Checkpoint } from "../run/Checkpoint.ts"
 import type { LedgerRecord, RecordOf } from "../run/Ledger.ts"
@@ -16,6 +17,7 @@ import { firstDifference } from "./firstDifference.ts"
 import { manifestOf } from "./manifestOf.ts"
 import type { Pipeline } from "./Pipeline.ts"
 import { loadPolicy } from "./policySource.ts"
+import { policyOf } from "./Progress.ts"
 import { settingsOfStored, StoredSettings } from "./RunSettings.ts"
 import type { RunResult, StepReport } from "./runPipeline.ts"
 import { progressOf } from "./savedProgress.ts"
@@ -27,6 +29,8 @@ export interface ResumeOptions {
   readonly run: string
   /** Default: as many as the run had. */
   readonly samplers?: number
+  /** As in `RunOptions`. */
+  readonly timeLimit?: Duration.Input
   /**
    * Goes on under another backend, version, processor or number of cores, too. What is computed there need not be the same to the
    * last bit, so the weights that the run comes to need not be those of an undisturbed one. The ledger says so.
@@ -52,7 +56,7 @@ export const openResumed = Effect.fnUntraced(function* (pipeline: Pipeline, opti
   const { say = () => Effect.void } = options
   const run = yield* openRun(options.run)
   const refuse = (reason: string) => new RunError({ path: run.directory, reason })
-  const settings = yield* storedSettings(run)
+  const settings = yield* storedSettings(run, options.timeLimit)
   yield* Effect.fromResult(checkRun(pipeline, settings))
   const loaded = yield* loadPolicy(pipeline.policy)
   const first = yield* firstPoint(loaded)
@@ -88,7 +92,7 @@ export const openResumed = Effect.fnUntraced(function* (pipeline: Pipeline, opti
   for (const directory of yield* checkpointsAfter(run, start.step)) yield* removeDirectoryAtomically(directory)
   yield* prune(run, settings.keep)
   if (Option.isNone(history.begun)) yield* ledger.append([beginningRecord(run, pipeline, first)])
-  const policy = start.recent[start.recent.length - 1].version
+  const policy = policyOf(start).version
   const resumed: RecordOf<"resumed"> = { _tag: "resumed", step: start.step, policy }
   yield* ledger.append([differs.length === 0 ? resumed : { ...resumed, differs }])
   yield* ledger.sync
@@ -96,9 +100,9 @@ export const openResumed = Effect.fnUntraced(function* (pipeline: Pipeline, opti
   return { _tag: "Running", running } satisfies Opened
 })
 
-const storedSettings = ({ directory, manifest }: Run) =>
+const storedSettings = ({ directory, manifest }: Run, timeLimit?: Duration.Input) =>
   Schema.decodeUnknownEffect(StoredSettings)(manifest.config).pipe(
-    Effect.map((stored) => settingsOfStored(manifest.seed, stored)),
+    Effect.map((stored) => settingsOfStored(manifest.seed, stored, timeLimit)),
     Effect.mapError(() => {
       const reason = "is no run that can be resumed; one of reinforcement pre-training by this version was expected"
       return new RunError({ path: directory, reason })

@@ -18,7 +18,7 @@ import type { NoPolicy } from "./PolicyStore.ts"
 import type { ProblemError } from "./ProblemSource.ts"
 import type { Progress } from "./Progress.ts"
 import { policyOf } from "./Progress.ts"
-import type { BufferFull } from "./ReplayBuffer.ts"
+import type { BufferFull, GroupsLost } from "./ReplayBuffer.ts"
 import { openResumed } from "./resumeRun.ts"
 import type { ResumeOptions } from "./resumeRun.ts"
 import type { RunOptions } from "./RunSettings.ts"
@@ -67,6 +67,7 @@ export type PipelineError =
   | NoPolicy
   | NotSynced
   | BufferFull
+  | GroupsLost
   | ActorCrashed
   | ActorStopped
   | SupervisorFailure

@@ -30,13 +30,13 @@ export const sampleAhead = Effect.fnUntraced(function* (running: Running, from: 
   const sampled = yield* Queue.unbounded<Sampled, SampleError>()
 
   const all = Effect.gen(function* () {
-    let { baseline } = from.sampling
+    let state = from.sampling
     // The oldest of `recent`: what step `from.step + 1` is sampled with.
     let policy = yield* Queue.take(policies)
     for (let step = from.step + 1; step <= steps; step++) {
       if (step > from.step + 1 && step - 1 - lag > 0) policy = yield* Queue.take(policies)
-      const done = yield* sampleStep(running, policy, baseline, step)
-      baseline = done.after.baseline
+      const done = yield* sampleStep(running, policy, state, step)
+      state = done.after
       yield* Queue.offer(sampled, done)
     }
   })

@@ -1,11 +1,11 @@
-import { Clock, Effect } from "effect"
+import { Clock, Effect, Schedule } from "effect"
 import type { Group } from "../rl/Group.ts"
 import { collect } from "../rl/dynamicSampling.ts"
 import { followPolicy } from "./followPolicy.ts"
 import { unitRecords } from "./ledgerRecords.ts"
 import type { Baseline, Policy, Unit, VerifiedUnit } from "./messages.ts"
 import type { Pipeline } from "./Pipeline.ts"
-import type { Position } from "./ProblemSource.ts"
+import type { Position, Skipped } from "./ProblemSource.ts"
 import { syncPool } from "./samplerPool.ts"
 import type { Running } from "./startRun.ts"
 
@@ -21,6 +21,8 @@ export interface Sampled {
   readonly step: number
   /** Ids of all problems that were asked for it, in the order of the stream. */
   readonly asked: ReadonlyArray<string>
+  /** Groups that were put into the buffer. */
+  readonly put: number
   readonly metrics: Readonly<Record<string, number>>
   /** What the step after goes on from. */
   readonly after: SamplingState
@@ -36,30 +38,38 @@ export const groupsPerStep = ({ batch, problems }: Pick<Pipeline, "batch" | "pro
 
 /**
  * Samples a step (counting from 1) into the buffer: rounds of units through sampler and verifier, until dynamic sampling has
- * enough. What is sampled follows from the policy and the baseline alone, whoever was done first.
+ * enough. What is sampled follows from the policy and the state alone, whoever was done first.
  */
 export const sampleStep = Effect.fnUntraced(function* (
   running: Running,
   policy: Policy,
-  before: Baseline,
+  before: SamplingState,
   step: number
 ) {
-  const { pipeline, source, actors, ledger } = running
-  const { samplers, verifier, buffer } = actors
+  const { pipeline, actors, ledger } = running
+  const { samplers, search, verifier, buffer } = actors
   const began = yield* Clock.currentTimeMillis
   const { baselineDecay } = pipeline.verifier.settings
-  const baseline = baselineDecay === undefined ? policy : followPolicy(before, policy, baselineDecay)
+  const baseline = baselineDecay === undefined ? policy : followPolicy(before.baseline, policy, baselineDecay)
   const pool = yield* syncPool(samplers, policy)
   const verified: Array<VerifiedUnit> = []
   const asked: Array<string> = []
+  let problems = before.problems
+  let skipped: Skipped = { tooShort: 0, tooEasy: 0 }
 
+  const nextUnit = Effect.gen(function* () {
+    const found = yield* search.ask("Next", { after: problems })
+    problems = found.position
+    skipped = found.skipped
+    return found.unit
+  })
   const through = Effect.fnUntraced(function* (unit: Unit) {
     const groups = yield* verifier.ask("Verify", { groups: yield* pool.sample(unit), policy, baseline })
     yield* ledger.append(unitRecords(step, unit, groups))
     return { step, index: unit.index, policyUpdates: policy.updates, groups }
   })
   const round = Effect.gen(function* () {
-    const units = yield* Effect.replicateEffect(source.next, unitsPerStep(pipeline))
+    const units = yield* Effect.replicateEffect(nextUnit, unitsPerStep(pipeline))
     asked.push(...units.flatMap(({ documents }) => documents.flatMap(({ problems }) => problems.map(({ id }) => id))))
     const done = yield* Effect.forEach(units, through, { concurrency: samplers.length })
     verified.push(...done)
@@ -73,17 +83,21 @@ export const sampleStep = Effect.fnUntraced(function* (
     () => round
   )
   const chosen = new Set(groups.map(({ problem }: Group) => problem.id))
+  const { overflow } = pipeline.buffer.settings
   for (const unit of verified) {
     const own = unit.groups.filter(({ problem }) => chosen.has(problem.id))
-    if (own.length > 0) yield* buffer.ask("Put", { unit: { ...unit, groups: own } })
+    if (own.length === 0) continue
+    yield* Effect.retry(buffer.ask("Put", { unit: { ...unit, groups: own } }), {
+      while: ({ _tag }) => _tag === "BufferFull" && overflow === "wait",
+      schedule: Schedule.spaced("10 millis")
+    })
   }
-  const { tooShort, tooEasy } = source.skipped()
   const metrics = {
     "groups/sampled": groupsSampled,
     "sampling/rounds": attempts,
-    "documents/too_short": tooShort,
-    "documents/too_easy": tooEasy,
+    "documents/too_short": skipped.tooShort,
+    "documents/too_easy": skipped.tooEasy,
     "seconds/sample": ((yield* Clock.currentTimeMillis) - began) / 1000
   }
-  return { step, asked, metrics, after: { problems: source.position(), baseline } } satisfies Sampled
+  return { step, asked, put: groups.length, metrics, after: { problems, baseline } } satisfies Sampled
 })

@@ -3,11 +3,7 @@ import type { ActorRef } from "../actor/index.ts"
 import type { Policy, Unit } from "./messages.ts"
 import type { SamplerProtocol, Synced } from "./Sampler.ts"
 import { sample, sync } from "./Sampler.ts"
-
-/** Times that something is asked for again after its sampler crashed over it. */
-const retries = 2
-
-const crashed = (error: { readonly _tag: string }) => error._tag === "ActorCrashed" || error._tag === "NotSynced"
+import { isCrash, tries } from "./steadfast.ts"
 
 /**
  * Loads a policy into every sampler, and gives a function that samples a unit on whichever is free. A sampler that
@@ -18,21 +14,19 @@ export const syncPool = Effect.fnUntraced(function* (
   policy: Policy
 ) {
   const idle = yield* Queue.unbounded<Synced>()
-  const load = (ref: ActorRef<SamplerProtocol>) =>
-    Effect.retry(sync(ref, policy), { times: retries, while: (error) => crashed(error) })
+  const load = (ref: ActorRef<SamplerProtocol>) => Effect.retry(sync(ref, policy), { times: tries - 1, while: isCrash })
   yield* Effect.forEach(samplers, (ref) => Effect.flatMap(load(ref), (synced) => Queue.offer(idle, synced)), {
     concurrency: "unbounded"
   })
 
-  const again = (ref: ActorRef<SamplerProtocol>, unit: Unit) =>
-    Effect.retry(
-      Effect.flatMap(sync(ref, policy), (synced) => sample(synced, unit)),
-      { times: retries - 1, while: (error) => crashed(error) }
+  const sampleSynced = (synced: Synced, unit: Unit) =>
+    Effect.catchTag(sample(synced, unit), "NotSynced", () =>
+      Effect.flatMap(load(synced.ref), (again) => sample(again, unit))
     )
   const onFree = (unit: Unit) =>
     Effect.acquireUseRelease(
       Queue.take(idle),
-      (synced) => Effect.catchIf(sample(synced, unit), crashed, () => again(synced.ref, unit)),
+      (synced) => Effect.retry(sampleSynced(synced, unit), { times: tries - 1, while: isCrash }),
       (synced) => Queue.offer(idle, synced)
     )
   return { sample: onFree }

@@ -1,6 +1,4 @@
 import { Effect } from "effect"
-import { makeScorer } from "../model/Scorer.ts"
-import type { StoredModel } from "../model/ModelDirectory.ts"
 import { hashWeights } from "../model/weights.ts"
 import { freshState } from "../optim/Learner.ts"
 import type { LearnerState } from "../optim/Learner.ts"
@@ -12,23 +10,18 @@ import type { CheckpointEntry } from "../run/Checkpoint.ts"
 import { createRun, ledgerDirectory, manifestHash, metricsPath, samplesPath } from "../run/Run.ts"
 import type { Run } from "../run/Run.ts"
 import { openSamples } from "../run/Samples.ts"
-import { Backend } from "../tensor/Backend.ts"
-import { makeProgramCache } from "../tensor/ProgramCache.ts"
-import { spawnActors } from "./actors.ts"
+import { spawnActors, spawnProblemSearch } from "./actors.ts"
 import { checkRun } from "./checkRun.ts"
 import { makeCheckpointKeeper } from "./checkpointKeeper.ts"
-import { uploadWeights } from "./Evaluator.ts"
 import { fitProblems } from "./fitProblems.ts"
 import { manifestOf } from "./manifestOf.ts"
 import type { Pipeline } from "./Pipeline.ts"
 import { loadPolicy } from "./policySource.ts"
 import type { LoadedModel } from "./policySource.ts"
-import type { Problems } from "../data/Problems.ts"
-import { beginning, makeProblemSource } from "./ProblemSource.ts"
-import type { Position } from "./ProblemSource.ts"
+import { beginning } from "./ProblemSource.ts"
 import type { Progress } from "./Progress.ts"
+import { policyOf } from "./Progress.ts"
 import { makeRunContext } from "./RunContext.ts"
-import type { RunContext } from "./RunContext.ts"
 import type { RunOptions, RunSettings } from "./RunSettings.ts"
 import { settingsOf } from "./RunSettings.ts"
 import { watchTimerLag } from "./timerLag.ts"
@@ -78,13 +71,14 @@ export const bringToLife = Effect.fnUntraced(function* (
   start: StartingPoint
 ) {
   const { stored, tokenizer } = loaded
-  const { seed, samplers } = settings
+  const { seed, timeLimit } = settings
   const context = makeRunContext({ seed, config: stored.config, tokenizer, template: pipeline.template })
   const problems = yield* fitProblems(pipeline.problems, context, pipeline.sampler.settings.maxTokens)
-  const source = yield* openProblems(pipeline, problems, context, stored, start.sampling.problems)
-  const learned = { weights: start.recent[start.recent.length - 1].weights, optimizer: start.optimizer }
-  const actors = yield* spawnActors(pipeline, context, learned, samplers)
-  return { pipeline, settings, model: stored, context, source, actors, start }
+  const learned = { step: start.step, weights: policyOf(start).weights, optimizer: start.optimizer }
+  const actors = yield* spawnActors(pipeline, context, learned, settings)
+  const asked = { context, problems, model: stored, ...pipeline.batch, from: start.sampling.problems }
+  const search = yield* spawnProblemSearch(actors.supervisor, asked, timeLimit)
+  return { pipeline, settings, model: stored, context, actors: { ...actors, search }, start }
 })
 
 interface OnDisk {
@@ -116,21 +110,3 @@ export const openFiles = Effect.fnUntraced(function* (parts: Effect.Success<Retu
 
 /** A run that is under way. */
 export type Running = Effect.Success<ReturnType<typeof startRun>>
-
-/** The problems of a run are judged by the model that it starts from, whatever becomes of that model. */
-const openProblems = Effect.fnUntraced(function* (
-  { batch }: Pipeline,
-  problems: Problems,
-  context: RunContext,
-  { config, weights }: StoredModel,
-  from: Position
-) {
-  const { thread } = yield* Backend
-  const { backend } = yield* thread({ name: "problems" })
-  const onItsThread = Effect.gen(function* () {
-    const scorer = yield* makeScorer(config, yield* makeProgramCache)
-    const resident = yield* uploadWeights(weights)
-    return yield* makeProblemSource({ context, problems, scorer, weights: resident, ...batch, from })
-  })
-  return yield* Effect.provideService(onItsThread, Backend, backend)
-})

@@ -6,6 +6,7 @@ import type { Policy } from "./messages.ts"
 import type { Pipeline } from "./Pipeline.ts"
 import type { Progress } from "./Progress.ts"
 import { policyOf } from "./Progress.ts"
+import { GroupsLost } from "./ReplayBuffer.ts"
 import type { Ahead } from "./sampleAhead.ts"
 import type { Sampled } from "./sampleStep.ts"
 import type { Running } from "./startRun.ts"
@@ -26,11 +27,13 @@ export const takeStep = Effect.fnUntraced(function* (
   const waiting = yield* ahead.waiting
   const { units, stale } = yield* actors.buffer.ask("Take", { step, updates: before.updates })
   const groups = units.flatMap((unit) => unit.groups)
+  const taken = groups.length
+  if (taken + stale !== sampled.put) return yield* new GroupsLost({ step, put: sampled.put, taken, stale })
   const ages = units.map(({ policyUpdates }) => before.updates - policyUpdates)
   const { advantage } = pipeline.optimizer.settings
   const advantaged = groups.map((group) => assign(advantage, group))
   yield* ledger.append([batchRecord(step, sampled.asked, advantaged)])
-  const updated = yield* actors.optimizer.ask("Update", { groups })
+  const updated = yield* actors.optimizer.ask("Update", { step, groups })
   const { version: to, updates } = updated.policy
   yield* ledger.append([{ _tag: "update", step, from: before.version, to, updates, metrics: updated.metrics }])
   // Durable before anything is built on it: a checkpoint, or rollouts of the new policy.

@@ -149,6 +149,20 @@ describe("a crash", () => {
     })
   )
 
+  it.effect("is what a later make that never ends comes to, too", () =>
+    Effect.gen(function* () {
+      let made = 0
+      const make = Effect.suspend(() => (++made === 2 ? Effect.never : makeCounter(trace())))
+      const ref = yield* Actor.spawn(Counter, { ...options, timeLimit: "10 seconds", make })
+      const crash = yield* Effect.flip(ref.ask("Throw"))
+      assert.strictEqual(crash._tag, "ActorCrashed")
+      const asked = yield* Effect.forkChild(ref.ask("Add", { n: 1 }))
+      yield* TestClock.adjust("2 minutes")
+      assert.strictEqual(yield* Fiber.join(asked), 1)
+      assert.strictEqual(made, 3)
+    }).pipe(Effect.scoped)
+  )
+
   it.effect("it is not, when a typed failure interrupts its siblings: the caller gets the failure alone", () =>
     Effect.gen(function* () {
       const both = Cause.combine(Cause.fail("one of two"), Cause.interrupt(1))

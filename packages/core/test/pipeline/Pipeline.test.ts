@@ -3,6 +3,7 @@ import { join } from "node:path"
 import { describe, expect, it } from "@effect/vitest"
 import { Effect, Schema } from "effect"
 import { weightsHash } from "../../src/model/weights.ts"
+import type { VerifiedUnit } from "../../src/pipeline/messages.ts"
 import * as ReplayBuffer from "../../src/pipeline/ReplayBuffer.ts"
 import * as Reward from "../../src/reward/Reward.ts"
 import * as Verifier from "../../src/pipeline/Verifier.ts"
@@ -145,25 +146,32 @@ describe("a pipeline", () => {
     })
   )
 
+  /** A buffer that leaves the first unit out, and says of `stale` groups that it has; every second unit of it is older than it is. */
+  const leaving = (stale: number): ReplayBuffer.ReplayBufferStage => {
+    const { protocol, settings, make } = ReplayBuffer.make()
+    const Take = ({ units }: { readonly units: ReadonlyArray<VerifiedUnit> }) => ({
+      stale,
+      units: units.slice(1).map((unit) => ({ ...unit, policyUpdates: unit.policyUpdates - (unit.index % 2) }))
+    })
+    return {
+      protocol,
+      settings,
+      make: (context) =>
+        Effect.map(make(context), (own) => ({ ...own, Take: (asked) => Effect.map(own.Take(asked), Take) }))
+    }
+  }
+
   it.live("reports the mean age of what it learns from, and what the buffer found too old", () =>
     Effect.gen(function* () {
-      // A buffer in the same protocol that says every second unit is an update older than it is.
-      const { protocol, settings, make } = ReplayBuffer.make()
-      const buffer: ReplayBuffer.ReplayBufferStage = {
-        protocol,
-        settings,
-        make: (context) =>
-          Effect.map(make(context), ({ Put, Take }) => ({
-            Put,
-            Take: (request: { readonly step: number; readonly updates: number }) =>
-              Effect.map(Take(request), ({ units }) => ({
-                stale: 3,
-                units: units.map((unit) => ({ ...unit, policyUpdates: unit.policyUpdates - (unit.index % 2) }))
-              }))
-          }))
-      }
-      const { metrics } = yield* run(pipelineOf({ buffer }), { run: at("age"), steps: 1 })
-      expect(metrics).toMatchObject({ policy_age: 0.5, "groups/stale": 3 })
+      const { metrics } = yield* run(pipelineOf({ buffer: leaving(2) }), { run: at("age"), steps: 1 })
+      expect(metrics).toMatchObject({ policy_age: 2 / 3, "groups/stale": 2 })
+    })
+  )
+
+  it.live("ends rather than learn from less than was sampled, where the buffer does not say what it left out", () =>
+    Effect.gen(function* () {
+      const error = yield* Effect.flip(run(pipelineOf({ buffer: leaving(0) }), { run: at("lost"), steps: 1 }))
+      expect(error).toMatchObject({ _tag: "GroupsLost", step: 1, put: 8, taken: 6, stale: 0 })
     })
   )
 })

@@ -3,12 +3,14 @@ import { join } from "node:path"
 import { describe, expect, it } from "@effect/vitest"
 import { Effect, Layer } from "effect"
 import * as Pipeline from "../../src/pipeline/Pipeline.ts"
+import * as Verifier from "../../src/pipeline/Verifier.ts"
+import * as Reward from "../../src/reward/index.ts"
 import { Backend } from "../../src/tensor/Backend.ts"
 import { Reference } from "../../src/tensor/Reference.ts"
 import { startThread } from "../../src/thread/startThread.ts"
 import { temporaryDirectory } from "../temporary.ts"
 import type { Options } from "../thread/brokenBackend.ts"
-import { jsonLines, pipelineOf, run } from "./fixtures.ts"
+import { isThere, jsonLines, pipelineOf, run } from "./fixtures.ts"
 
 const directory = temporaryDirectory()
 const at = (name: string) => join(directory, name)
@@ -20,17 +22,23 @@ const threaded = (options: Options) =>
     Backend,
     Effect.map(Backend, (reference) => ({
       ...reference,
-      thread: (thread: Parameters<typeof reference.thread>[0]) => startThread({ module, options }, thread)
+      thread: (thread: Parameters<typeof reference.thread>[0]) =>
+        startThread({ module, options, resourceLimits: { maxOldGenerationSizeMb: 64 }, grace: 200 }, thread)
     }))
   ).pipe(Layer.provide(Reference.layer))
 
-const onThreads = (name: string, samplers: number, options: Options = {}) =>
-  Pipeline.run(pipelineOf(), { steps: 2, seed: 7, run: at(name), samplers }).pipe(Effect.provide(threaded(options)))
+const settings = { steps: 2, seed: 7 }
+const onThreads = (name: string, samplers: number, options: Options = {}, pipeline = pipelineOf()) =>
+  Pipeline.run(pipeline, { ...settings, run: at(name), samplers, timeLimit: "2 seconds" }).pipe(
+    Effect.provide(threaded(options))
+  )
+
+const wholeRun = Effect.runSync(Effect.cached(run(pipelineOf(), { ...settings, run: at("whole") })))
 
 describe("a pipeline whose actors compute on threads", () => {
   it.live("comes to the same weights as without, for any number of samplers, and says how late timers were", () =>
     Effect.gen(function* () {
-      const here = yield* run(pipelineOf(), { run: at("here") })
+      const here = yield* wholeRun
       for (const samplers of [1, 2]) {
         const there = yield* onThreads(`threads-${samplers}`, samplers)
         expect(there.weightsHash).toBe(here.weightsHash)
@@ -42,24 +50,28 @@ describe("a pipeline whose actors compute on threads", () => {
     })
   )
 
-  it.live("comes to the same weights when the thread of a sampler ends: it restarts with another", () =>
-    Effect.gen(function* () {
-      const whole = yield* run(pipelineOf(), { run: at("whole") })
-      const file = at("ends once")
-      writeFileSync(file, "")
-      const ended = yield* onThreads("ended", 1, { endsOnce: { program: "begin", file } })
-      expect(ended.metrics["actors/restarted"]).toBe(1)
-      expect(ended.weightsHash).toBe(whole.weightsHash)
-    })
-  )
-
-  it.live("fails with what happened when the thread of the optimizer ends in the middle of an update", () =>
-    Effect.gen(function* () {
-      const file = at("ends once more")
-      writeFileSync(file, "")
-      const error = yield* Effect.flip(onThreads("failed", 1, { endsOnce: { program: "train", file } }))
-      expect(error._tag).toBe("ActorCrashed")
-      expect(String(error)).toContain("the thread optimizer has ended: exit code 3")
-    })
-  )
+  const gain = pipelineOf({ verifier: Verifier.make(Reward.informationGain()) })
+  for (const { stage, program, after, how, pipeline } of [
+    { stage: "a sampler", program: "begin", after: 3, how: "exit", pipeline: pipelineOf() },
+    { stage: "the optimizer", program: "train", after: 0, how: "exit", pipeline: pipelineOf() },
+    { stage: "the optimizer", program: "train", after: 3, how: "forever", pipeline: pipelineOf() },
+    { stage: "the search for problems", program: "score", after: 1, how: "exit", pipeline: pipelineOf() },
+    // Computes only for a reward that asks the model.
+    { stage: "the verifier", program: "truth", after: 2, how: "exit", pipeline: gain }
+  ]) {
+    it.live(`comes to the same weights when the thread of ${stage} breaks: ${how}, after ${after} runs`, () =>
+      Effect.gen(function* () {
+        const whole = pipeline === gain ? yield* run(gain, { run: at("gain") }) : yield* wholeRun
+        const name = `${program}-${after}`
+        const file = at(`${name}.count`)
+        writeFileSync(file, String(after))
+        const broken = yield* onThreads(name, 1, { breaksOnce: { program, how, file } }, pipeline)
+        expect(isThere(file), "it has not broken").toBe(false)
+        expect(broken.weightsHash).toBe(whole.weightsHash)
+        expect(broken.metrics["actors/restarted"]).toBe(1)
+        const losses = (of: string) => jsonLines(of, "metrics.jsonl").map(({ loss, step }) => [step, loss])
+        expect(losses(broken.run)).toEqual(losses(whole.run))
+      })
+    )
+  }
 })
