@@ -20,7 +20,8 @@ export const sessionOptions = (
   executionProviders: [device === "webgpu" ? webgpuOptions(leftToCpu(graph)) : device],
   intraOpNumThreads: threads,
   graphOptimizationLevel: "all",
-  enableMemPattern: true,
+  // Planned memory would come on top of what the first run has left in the session's arena: the same peak a second time.
+  enableMemPattern: false,
   logSeverityLevel: 3,
   extra: {
     session: {
