@@ -69,6 +69,8 @@ export const compositeRules: { readonly [C in Composite]: Rule<C> } = {
     ]
   },
 
+  keep: (_, _x, _y, [g]) => [g],
+
   /** With s = sigmoid(gate), h = gate s: dgate = g up (s + h - h s), dup = g h */
   swiglu: (_, [gate, up], _y, [g]) => {
     const s = gate.sigmoid()

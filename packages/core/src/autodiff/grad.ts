@@ -7,31 +7,36 @@ import { Tensor } from "../tensor/Tensor.ts"
 import type { Tree } from "../tensor/Tree.ts"
 import { flatten, restore } from "../tensor/Tree.ts"
 import { GradientError } from "./GradientError.ts"
+import type { Remember } from "./Past.ts"
+import { madeAgain, remembered } from "./Past.ts"
 import type { Rule } from "./Rule.ts"
 import { rules, stop } from "./rules.ts"
 
 /**
  * The gradient of a loss (f32 []) in each of `wrt` (f32), each of its tensor's shape; zeros where the loss does not
  * depend on it. The result is more graph: it can be differentiated again. Throws GradientError where a primitive on the
- * way has no gradient (loop, topK).
+ * way has no gradient (loop, topK). Where only "layers" are remembered it is the same, for less memory and more time.
  */
-export const gradients = (loss: Tensor, wrt: ReadonlyArray<Tensor>): ReadonlyArray<Tensor> => {
+export const gradients = (
+  loss: Tensor,
+  wrt: ReadonlyArray<Tensor>,
+  remember: Remember = "all"
+): ReadonlyArray<Tensor> => {
   if (!isFloat(loss) || loss.rank !== 0) throw new GradientError("gradients", [loss.type], "wants a scalar loss")
   const unfit = wrt.find((tensor) => !isFloat(tensor))
   if (unfit !== undefined) throw new GradientError("gradients", [unfit.type], "only floats have gradients")
 
   const nodes = reachable([loss])
   const onTheWay = dependents(nodes, wrt)
+  const past = remember === "all" ? remembered : madeAgain(nodes)
   const sums = new Sums()
   sums.add(loss, scalar(1))
   for (const node of nodes.toReversed()) {
     if (!onTheWay.has(node) || !sums.reach(node)) continue
     const outputs = node.types.map((_, index) => new Tensor(node, index))
-    pull(
-      node,
-      outputs,
-      outputs.map((output) => sums.of(output))
-    ).forEach((gradient, i) => {
+    const given = outputs.map((output) => sums.of(output))
+    past.reach(node, given[0])
+    pull(node, node.inputs.map(past.of), outputs.map(past.of), given).forEach((gradient, i) => {
       const input = node.inputs[i]
       if (gradient !== undefined && isFloat(input)) sums.add(input, gradient)
     })
@@ -72,10 +77,15 @@ class Sums {
   }
 }
 
-const pull = (node: AnyNode, outputs: ReadonlyArray<Tensor>, given: ReadonlyArray<Tensor>) => {
+const pull = (
+  node: AnyNode,
+  inputs: ReadonlyArray<Tensor>,
+  outputs: ReadonlyArray<Tensor>,
+  given: ReadonlyArray<Tensor>
+) => {
   // AnyNode pairs op with params; the table is indexed by that op, which TypeScript cannot follow.
   const rule = rules[node.op] as Rule<Op> | { readonly refused: string }
-  if (typeof rule === "function") return rule(node.params, node.inputs, outputs, given)
+  if (typeof rule === "function") return rule(node.params, inputs, outputs, given)
   const types = node.inputs.map((tensor) => tensor.type)
   throw new GradientError(node.op, types, rule.refused)
 }

@@ -133,9 +133,9 @@ export const layers = (
   turn: Turn,
   attend: (layer: number, ...rows: Parameters<Attend>) => Tensor
 ): Tensor => {
-  let x = rows
+  let x = rows.keep()
   for (let layer = 0; layer < config.layers; layer++) {
-    x = block(config, weights, layer, x, turn, (q, k, v) => attend(layer, q, k, v))
+    x = block(config, weights, layer, x, turn, (q, k, v) => attend(layer, q, k, v)).keep()
   }
   return norm(config, weights, namesOf(config).finalNorm, x)
 }

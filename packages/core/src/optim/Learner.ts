@@ -1,4 +1,5 @@
 import { Effect, Scope } from "effect"
+import type { Remember } from "../autodiff/Past.ts"
 import type { ModelConfig } from "../model/ModelConfig.ts"
 import { hostF32 } from "../model/Scorer.ts"
 import type { Weights } from "../model/weights.ts"
@@ -68,11 +69,13 @@ export interface LearnerOptions {
   readonly optimizer: OptimizerSettings
   readonly state: LearnerState
   readonly programs: ProgramCache
+  /** What gradients remember of the forward pass; "layers" takes less memory and more time, and gives the same. Default: all. */
+  readonly remember?: Remember
 }
 
 export const makeLearner = (options: LearnerOptions): Effect.Effect<Learner, BackendError, Backend | Scope.Scope> =>
   Effect.gen(function* () {
-    const { config, optimizer, programs } = options
+    const { config, optimizer, programs, remember = "all" } = options
     const { rule } = optimizer
     const backend = yield* Backend
     const scope = yield* Effect.scope
@@ -106,7 +109,7 @@ export const makeLearner = (options: LearnerOptions): Effect.Effect<Learner, Bac
       let totals: ReadonlyArray<Buffer> = []
       let loss = 0
       const run = Effect.fnUntraced(function* (batch: MicroBatch) {
-        const program = yield* gradientProgram(config, types, batch, programs)
+        const program = yield* gradientProgram(config, types, batch, remember, programs)
         const outputs = yield* program.run({ weights, data: batch.data })
         loss += hostF32(outputs.loss)[0]
         for (const [name, sum] of Object.entries(outputs.sums)) {

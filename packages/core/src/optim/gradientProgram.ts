@@ -1,5 +1,6 @@
 import type { Effect } from "effect"
 import { gradients } from "../autodiff/grad.ts"
+import type { Remember } from "../autodiff/Past.ts"
 import type { ModelConfig } from "../model/ModelConfig.ts"
 import type { WeightsOf } from "../model/Transformer.ts"
 import type { Objective } from "../rl/objective.ts"
@@ -32,24 +33,31 @@ export interface GradientOutputs<A> {
   readonly gradients: WeightsOf<A>
 }
 
-/** The objective with its gradient in every weight; gradients stay on the backend, numbers come back. */
+/** The objective with its gradient in every weight, as a program over data of the types given. */
+const objectiveWithGradient =
+  (config: ModelConfig, objective: Objective, names: ReadonlyArray<string>, remember: Remember) =>
+  ({ weights, data }: GradientInputs<Tensor>): GradientOutputs<Tensor> => {
+    const minimised = objective(config, weights, data)
+    const all = gradients(
+      minimised.loss,
+      names.map((weight) => weights[weight]),
+      remember
+    )
+    return { ...minimised, gradients: Object.fromEntries(names.map((weight, i) => [weight, all[i]])) }
+  }
+
+/** That compiled; gradients stay on the backend, numbers come back. */
 export const gradientProgram = (
   config: ModelConfig,
   weights: WeightsOf<TensorType>,
   { key, objective, data }: MicroBatch,
+  remember: Remember,
   programs: ProgramCache
 ): Effect.Effect<Executable<GradientInputs<TensorType>, GradientOutputs<Tensor>>, CompileError, Backend> => {
   const shapes = Object.entries(data).map(([input, { dtype, shape }]) => [input, { dtype, shape }] as const)
-  const name = `train ${key} ${shapes.map(([input, type]) => `${input}:${showType(type)}`).join(" ")}`
-  const names = Object.keys(weights)
-  const program = (inputs: GradientInputs<Tensor>): GradientOutputs<Tensor> => {
-    const minimised = objective(config, inputs.weights, inputs.data)
-    const all = gradients(
-      minimised.loss,
-      names.map((weight) => inputs.weights[weight])
-    )
-    return { ...minimised, gradients: Object.fromEntries(names.map((weight, i) => [weight, all[i]])) }
-  }
+  const how = remember === "all" ? "" : ", layers made again"
+  const name = `train ${key}${how} ${shapes.map(([input, type]) => `${input}:${showType(type)}`).join(" ")}`
+  const program = objectiveWithGradient(config, objective, Object.keys(weights), remember)
   const inputs = { weights, data: Object.fromEntries(shapes) }
   const fetch = { loss: "host", sums: "host", maxima: "host", gradients: "resident" } as const
   return programs.get(name, compile(name, program, inputs, fetch))

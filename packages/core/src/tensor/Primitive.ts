@@ -89,6 +89,8 @@ export interface PrimitiveParams {
   rotary: None
   /** (gate, up) -> gate * sigmoid(gate) * up */
   swiglu: None
+  /** The value passes. Where a gradient recomputes, it is kept, and what lies between two of these is made again. */
+  keep: None
   /**
    * (hidden [n, d], vocabulary [v, d], ids i32 [n]) -> f32 [n], log softmax(hidden · vocabularyᵀ) at ids; the
    * vocabulary is walked `chunk` rows at a time. For the gradient the logits are kept, or with `remake` made a second time,
@@ -121,6 +123,7 @@ export const composites = [
   "rmsNorm",
   "rotary",
   "swiglu",
+  "keep",
   "selectedLogProb",
   "attention"
 ] as const

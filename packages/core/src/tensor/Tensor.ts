@@ -227,6 +227,11 @@ export class Tensor {
     return only("swiglu", {}, this, up)
   }
 
+  /** The value passes. A gradient that recomputes keeps it, and makes again what lies between two of these. */
+  keep(): Tensor {
+    return only("keep", {}, this)
+  }
+
   #axes(axes: Axes | undefined, op: string): ReadonlyArray<number> {
     try {
       return axes === undefined

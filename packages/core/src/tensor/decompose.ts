@@ -124,6 +124,7 @@ export const decompose: { readonly [C in Composite]: Decompose<C> } = {
   rmsNorm: ({ eps }, [x, weight]) => x.mul(x.square().mean(-1, true).add(eps).rsqrt()).mul(weight),
   rotary: (_, [x, cos, sin]) => x.mul(concat([cos, cos], -1)).add(rotateHalf(x).mul(concat([sin, sin], -1))),
   swiglu: (_, [gate, up]) => gate.mul(gate.sigmoid()).mul(up),
+  keep: (_, [x]) => x,
   selectedLogProb: ({ chunk }, [hidden, vocabulary, ids]) => {
     const parts = vocabularyChunks(vocabulary, chunk).map(({ rows, first }) => {
       const logits = hidden.matmul(rows, { transposeB: true })

@@ -206,6 +206,7 @@ export const infer: { readonly [O in Op]: Infer<O> } = {
       `wants cos and sin for [${half}]`)
     return [x]
   },
+  keep: floatUnary,
   swiglu: (_, [gate, up]) => {
     requireFloats(gate, up)
     require(sameShape(gate.shape, up.shape), () => "wants equal shapes")

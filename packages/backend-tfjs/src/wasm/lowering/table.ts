@@ -11,7 +11,7 @@ import { reduce } from "./reduce.ts"
 /** Values that a plan holds ready; no kernel computes them. */
 type Leaf = "input" | "constant" | "iota" | "stopGradient"
 /** Composites without a kernel: core decomposes them. */
-type Decomposed = "logSoftmax" | "rmsNorm" | "rotary" | "swiglu" | "selectedLogProb" | "attention"
+type Decomposed = "logSoftmax" | "rmsNorm" | "rotary" | "swiglu" | "keep" | "selectedLogProb" | "attention"
 
 const table: { readonly [O in Exclude<Op, Leaf | Decomposed>]: Lowering<O> } = {
   ...elementwise,

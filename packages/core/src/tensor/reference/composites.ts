@@ -69,6 +69,8 @@ export const compositeKernels: Kernels<Composite> = {
       })
     }),
 
+  keep: (_, [x]) => x,
+
   swiglu: (_, [gate, up], { dtype, shape }) =>
     filled(dtype, shape, (into) => {
       for (let i = 0; i < into.length; i++) into[i] = (gate.data[i] / (1 + Math.exp(-gate.data[i]))) * up.data[i]

@@ -70,6 +70,9 @@ export const compositeCases: Pick<CaseTable, Composite> = {
       )
     })
     .map((inputs) => ({ params: {}, inputs })),
+  keep: shapes()
+    .chain((shape) => floats(shape))
+    .map((x) => ({ params: {}, inputs: [x] })),
   swiglu: shapes()
     .chain((shape) => fc.tuple(floats(shape), floats(shape)))
     .map((inputs) => ({ params: {}, inputs })),

@@ -21,6 +21,7 @@ const steps: { readonly [name: string]: Step } = {
   logSoftmax: (x) => x.logSoftmax().tanh(),
   rmsNorm: (x, _, { weight }) => x.rmsNorm(weight, 1e-5),
   swiglu: (x, y) => x.swiglu(y).tanh(),
+  keep: (x) => x.keep(),
   matmul: (x, y) => x.matmul(y, { transposeB: true }).matmul(x).tanh(),
   transposed: (x, y) => x.matmul(x.matmul(y, { transposeA: true })).tanh(),
   batched: (x, y) => {
