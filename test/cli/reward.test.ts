@@ -185,7 +185,7 @@ describe("foretoken reward check", () => {
 
   it("refuses a text without a tokenizer, a template that the vocabulary cannot spell, a text too short", async () => {
     const corpus = file("short.txt", "a b c")
-    await refuses(["reward", "check", "prefixMatch", "--corpus", corpus], /needs --model DIR, whose tokenizer\.json/, 2)
+    await refuses(["reward", "check", "prefixMatch", "--corpus", corpus], /needs --model, whose tokenizer/, 2)
     const model = join(root, "model")
     await saveTinyModel(model)
     const few = /short\.txt: 0 positions with 16 tokens before them in every other of 1 documents; at least 32 were/

@@ -36,8 +36,10 @@ export const maybe = <A>(flag: Flag.Flag<A>): Flag.Flag<A | undefined> =>
   Flag.map(Flag.optional(flag), Option.getOrUndefined)
 
 export const model = Flag.String("model").pipe(
-  Flag.withMetavar("DIR"),
-  Flag.withDescription("a Hugging Face directory: config.json, model.safetensors, tokenizer.json")
+  Flag.withMetavar("DIR|FILE"),
+  Flag.withDescription(
+    "a Hugging Face directory (config.json, model.safetensors, tokenizer.json), a GGUF file, or a llama2.c checkpoint"
+  )
 )
 
 export const corpus = Flag.String("corpus").pipe(

@@ -1,11 +1,11 @@
-import { checkVocabulary, initialWeights, loadPolicy, presetConfig, Synthetic, Tokenizer } from "@foretoken/core"
-import type { LoadedModel, ModelConfigError, ModelError, SpecialToken, WeightsError } from "@foretoken/core"
+import { checkVocabulary, initialWeights, loadPolicy, loadTokenizer, presetConfig, Synthetic } from "@foretoken/core"
+import type { LoadedModel, ModelConfigError, ModelError, SpecialToken, Tokenizer, WeightsError } from "@foretoken/core"
 import * as Effect from "effect/Effect"
 
 export type ModelFailure = ModelError | ModelConfigError | WeightsError | Tokenizer.TokenizerError
 
 export interface ModelChoice {
-  /** A Hugging Face directory, or preset:NAME for new weights. */
+  /** A Hugging Face directory, a GGUF file, a checkpoint of llama2.c, or preset:NAME for new weights. */
   readonly model: string
   /** Where the tokenizer lies, if not with the model; a preset alone has that of the generated corpus. */
   readonly tokenizer: string | undefined
@@ -22,13 +22,13 @@ export const openModel = (
     if (model.startsWith(presetPrefix)) return yield* newModel(model.slice(presetPrefix.length), directory, seed)
     if (directory === undefined) return yield* loadPolicy({ model })
     const { stored } = yield* loadPolicy({ model })
-    const tokenizer = yield* Tokenizer.load(directory)
+    const tokenizer = yield* loadTokenizer(directory)
     yield* Effect.fromResult(checkVocabulary(stored.config, tokenizer.vocabSize, directory))
     return { stored: { ...stored, tokenizerFiles: filesOf(tokenizer) }, tokenizer }
   })
 
 const newModel = Effect.fnUntraced(function* (preset: string, directory: string | undefined, seed: number) {
-  const tokenizer = directory === undefined ? Synthetic.tokenizer : yield* Tokenizer.load(directory)
+  const tokenizer = directory === undefined ? Synthetic.tokenizer : yield* loadTokenizer(directory)
   const { vocabSize, bos, eos } = tokenizer
   const config = yield* Effect.fromResult(
     presetConfig(preset, { vocabSize, bos: specialToken(bos), eos: specialToken(eos) })

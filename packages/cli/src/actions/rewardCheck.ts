@@ -1,4 +1,4 @@
-import { Corpus, Exploits, Reward, Synthetic, Template, Tokenizer } from "@foretoken/core"
+import { Corpus, Exploits, loadTokenizer, Reward, Synthetic, Template } from "@foretoken/core"
 import { laws } from "@foretoken/core/testing"
 import * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
@@ -50,11 +50,11 @@ const besideOf = ({ source }: ChosenReward<never>): string | undefined =>
 const openText = Effect.fnUntraced(function* (input: Input) {
   const { corpus: name, field, model, seed, positions, maxTokens } = input
   if (model === undefined && name !== "dials") {
-    const message = `--corpus ${name} needs --model DIR, whose tokenizer.json cuts the text into tokens`
+    const message = `--corpus ${name} needs --model, whose tokenizer cuts the text into tokens`
     return yield* new UsageError({ message })
   }
   const corpus = yield* Corpus.open(name, { field })
-  const tokenizer = model === undefined ? Synthetic.tokenizer : yield* Tokenizer.load(model)
+  const tokenizer = model === undefined ? Synthetic.tokenizer : yield* loadTokenizer(model)
   const text = yield* Exploits.readText(corpus, tokenizer, { seed, positions })
   const voice = yield* Effect.try({
     try: () =>

@@ -16,8 +16,8 @@ export const bench = makeCommand({
     "shareOfCeiling, paddingShare, messages, timerLagMs, logprobGap, rssBytes.",
   flags: {
     model: Flag.String("model").pipe(
-      Flag.withMetavar("DIR|preset:NAME|sizes:LAYERS,D,HEADS,FFN,VOCAB"),
-      flags.usually(usualModel, "a Hugging Face directory, or a new model")
+      Flag.withMetavar("DIR|FILE|preset:NAME|sizes:LAYERS,D,HEADS,FFN,VOCAB"),
+      flags.usually(usualModel, "a Hugging Face directory, a GGUF file, a llama2.c checkpoint, or a new model")
     ),
     workload: Flag.Literals("workload", ["step", "train", "decode"]).pipe(
       flags.usually("step", "step; or next-token training, or decoding, of --batch sequences of --length tokens")

@@ -39,8 +39,8 @@ const check = makeCommand({
     field: flags.field,
     model: flags.maybe(
       Flag.String("model").pipe(
-        Flag.withMetavar("DIR"),
-        Flag.withDescription("whose tokenizer.json cuts the text into tokens (default: that of dials, for dials)")
+        Flag.withMetavar("DIR|FILE"),
+        Flag.withDescription("whose tokenizer cuts the text into tokens (default: that of dials, for dials)")
       )
     ),
     template: flags.template,

@@ -91,13 +91,15 @@ export const train = makeCommand({
     "metrics.jsonl, samples.jsonl and checkpoints that load in transformers.",
   flags: {
     model: Flag.String("model").pipe(
-      Flag.withMetavar("DIR|preset:NAME"),
-      Flag.withDescription("a Hugging Face directory, or preset:nano, preset:micro, preset:small for new weights")
+      Flag.withMetavar("DIR|FILE|preset:NAME"),
+      Flag.withDescription(
+        "a Hugging Face directory, a GGUF file, a llama2.c checkpoint, or preset:nano, preset:micro, preset:small for new weights"
+      )
     ),
     tokenizer: flags.maybe(
       Flag.String("tokenizer").pipe(
-        Flag.withMetavar("DIR"),
-        Flag.withDescription("where tokenizer.json lies (default: with the model; of a preset: that of dials)")
+        Flag.withMetavar("DIR|FILE"),
+        Flag.withDescription("where the tokenizer lies (default: with the model; of a preset: that of dials)")
       )
     ),
     corpus: flags.corpus,

@@ -7,6 +7,8 @@ import { ModelConfigError } from "./ModelConfig.ts"
 import type { ModelConfig } from "./ModelConfig.ts"
 import { fromHuggingFace, generationTokens, toHuggingFace } from "./ModelConfigJson.ts"
 import { readSafetensors, readShardedSafetensors, writeSafetensors } from "./safetensors.ts"
+import { loadModelFile, modelSource } from "./modelFile.ts"
+import type { ModelFileError } from "./ModelFileError.ts"
 import type { SafetensorsError } from "./SafetensorsError.ts"
 import { checkWeights } from "./weights.ts"
 import type { Weights, WeightsError } from "./weights.ts"
@@ -21,7 +23,7 @@ export interface StoredModel {
 
 export type TokenizerFiles = Readonly<Record<string, Uint8Array>>
 
-export type ModelError = ModelConfigError | SafetensorsError | WeightsError | StorageError
+export type ModelError = ModelConfigError | SafetensorsError | ModelFileError | WeightsError | StorageError
 
 const tokenizerFileNames = [
   "tokenizer.json",
@@ -31,8 +33,17 @@ const tokenizerFileNames = [
   "chat_template.jinja"
 ]
 
-/** Reads config, weights (one file or shards; checked against the config) and tokenizer files. */
-export const loadModel = (directory: string): Effect.Effect<StoredModel, ModelError> =>
+/**
+ * Reads a model: config, weights in f32, checked against it, and tokenizer files. `path` is a directory (weights in one file or
+ * in shards), a GGUF file, or a checkpoint of llama2.c.
+ */
+export const loadModel = (path: string): Effect.Effect<StoredModel, ModelError> =>
+  Effect.gen(function* () {
+    const source = yield* modelSource(path)
+    return yield* source._tag === "directory" ? loadDirectory(path) : loadModelFile(source)
+  })
+
+const loadDirectory = (directory: string): Effect.Effect<StoredModel, ModelError> =>
   Effect.gen(function* () {
     const config = yield* loadModelConfig(directory)
     const index = join(directory, "model.safetensors.index.json")

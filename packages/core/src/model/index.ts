@@ -1,6 +1,8 @@
 export * from "./ModelConfig.ts"
 export { fromHuggingFace, toHuggingFace } from "./ModelConfigJson.ts"
 export * from "./ModelDirectory.ts"
+export { loadTokenizer } from "./loadTokenizer.ts"
+export { ModelFileError } from "./ModelFileError.ts"
 export { isPresetName, presetConfig, presets, type PresetName, type Vocabulary } from "./presets.ts"
 export { readSafetensors, readShardedSafetensors, writeSafetensors, type TensorRecord } from "./safetensors.ts"
 export { SafetensorsError } from "./SafetensorsError.ts"

@@ -7,7 +7,9 @@
  * The data of all tensors must cover the rest of the file without gaps or overlaps.
  * Everything here is checked against the file's size before anything is allocated for it.
  */
-import { Predicate, Result } from "effect"
+import { Predicate } from "effect"
+import type { Result } from "effect"
+import { quote, refusals, refuse } from "./refusal.ts"
 
 /** The element types Foretoken reads, and their bytes. */
 const widths = { F32: 4, F16: 2, BF16: 2 } as const
@@ -26,27 +28,6 @@ export interface StoredTensor {
 
 /** The cap of the reference implementation. */
 const largestHeader = 100_000_000
-
-/** Why a file is refused. Thrown inside this file only; callers see a `Result`. */
-class Refusal extends Error {}
-
-const refuse = (reason: string): never => {
-  throw new Refusal(reason)
-}
-
-const refusals = <A>(parse: () => A): Result.Result<A, string> => {
-  try {
-    return Result.succeed(parse())
-  } catch (cause) {
-    if (cause instanceof Refusal) return Result.fail(cause.message)
-    throw cause
-  }
-}
-
-const quote = (value: unknown): string => {
-  const text = JSON.stringify(value) ?? String(value)
-  return text.length <= 80 ? text : `${text.slice(0, 77)}...`
-}
 
 /** The length of the JSON, from the first 8 bytes of a file of `fileSize` bytes. */
 export const headerLength = (prefix: Uint8Array, fileSize: number): Result.Result<number, string> =>

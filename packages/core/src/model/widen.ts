@@ -31,3 +31,12 @@ const f32BitsOfF16 = (half: number): number => {
   const shift = Math.clz32(mantissa) - 21
   return sign | ((127 - 14 - shift) << 23) | (((mantissa << shift) & 0x3ff) << 13)
 }
+
+/** One IEEE 754 binary16 as a number. */
+export const valueOfF16 = (half: number): number => {
+  const sign = half & 0x8000 ? -1 : 1
+  const exponent = (half >> 10) & 0x1f
+  const mantissa = half & 0x3ff
+  if (exponent === 0x1f) return mantissa === 0 ? sign * Infinity : NaN
+  return exponent === 0 ? sign * mantissa * 2 ** -24 : sign * (1024 + mantissa) * 2 ** (exponent - 25)
+}

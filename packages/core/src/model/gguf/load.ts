@@ -1,0 +1,105 @@
+/** A model out of a GGUF file: config, weights in f32 under transformers' names and in its layout, tokenizer. */
+import { Effect } from "effect"
+import type { Scope } from "effect"
+import type { StorageError } from "../../storage/StorageError.ts"
+import type { HostF32 } from "../../tensor/HostTensor.ts"
+import type { ModelConfig, ModelConfigError } from "../ModelConfig.ts"
+import { fromHuggingFace } from "../ModelConfigJson.ts"
+import type { StoredModel, TokenizerFiles } from "../ModelDirectory.ts"
+import { ModelFileError } from "../ModelFileError.ts"
+import { quote, refusals, refuse } from "../refusal.ts"
+import { checkWeights } from "../weights.ts"
+import type { WeightsError } from "../weights.ts"
+import { partOfGguf } from "./architecture.ts"
+import type { Architecture, Move } from "./architecture.ts"
+import { architectureOf, configJsonOf } from "./config.ts"
+import { openGguf } from "./GgufFile.ts"
+import type { GgufFile } from "./GgufFile.ts"
+import type { GgufTensor } from "./header.ts"
+import { pairsToHalves, transposed } from "./moves.ts"
+import { tokenizerFilesOf } from "./tokenizer.ts"
+
+/** Reads all of it, one tensor at a time. */
+export const loadGguf = (
+  path: string
+): Effect.Effect<StoredModel, ModelFileError | ModelConfigError | WeightsError | StorageError> =>
+  Effect.scoped(
+    Effect.gen(function* () {
+      const file = yield* openGguf(path)
+      const config = yield* configOf(file)
+      const tokenizerFiles = yield* orRefuse(path, () => encoded(tokenizerFilesOf(file.metadata)))
+      const [name, architecture] = yield* orRefuse(path, () => architectureOf(file.metadata))
+      const placed = yield* orRefuse(path, () => file.tensors.flatMap((tensor) => place(name, architecture, tensor)))
+      const entries: Array<[string, HostF32]> = []
+      for (const { tensor, name, move } of placed) {
+        entries.push([name, moved(yield* file.read(tensor), move, config)])
+      }
+      const weights = yield* Effect.fromResult(checkWeights(config, Object.fromEntries(entries), path))
+      return { config, weights, tokenizerFiles }
+    })
+  )
+
+/** The tokenizer's files alone: the weights are not read. */
+export const loadGgufTokenizer = (path: string): Effect.Effect<TokenizerFiles, ModelFileError | StorageError> =>
+  Effect.scoped(
+    Effect.gen(function* () {
+      const { metadata } = yield* openGguf(path)
+      return yield* orRefuse(path, () => encoded(tokenizerFilesOf(metadata)))
+    })
+  )
+
+const encoded = (texts: Readonly<Record<string, string>>): TokenizerFiles =>
+  Object.fromEntries(Object.entries(texts).map(([name, text]) => [name, new TextEncoder().encode(text)]))
+
+const orRefuse = <A>(path: string, parse: () => A): Effect.Effect<A, ModelFileError> =>
+  Effect.suspend(() =>
+    Effect.mapError(Effect.fromResult(refusals(parse)), (reason) => new ModelFileError({ path, reason }))
+  )
+
+const ropeFreqs = "rope_freqs.weight"
+
+const configOf = (
+  file: GgufFile
+): Effect.Effect<ModelConfig, ModelFileError | ModelConfigError | StorageError, Scope.Scope> =>
+  Effect.gen(function* () {
+    const { path, metadata, tensors } = file
+    const named = (name: string) => tensors.find((tensor) => tensor.name === name)
+    const embedding = named("token_embd.weight")
+    if (embedding === undefined) return yield* new ModelFileError({ path, reason: "has no tensor token_embd.weight" })
+    const freqs = named(ropeFreqs)
+    const hints = {
+      vocabSize: embedding.shape[0] ?? 0,
+      hasOutput: named("output.weight") !== undefined,
+      hasAttentionBias: named("blk.0.attn_q.bias") !== undefined,
+      ropeFactors: freqs === undefined ? undefined : (yield* file.read(freqs)).data
+    }
+    const json = yield* orRefuse(path, () => configJsonOf(metadata, hints))
+    return yield* Effect.fromResult(fromHuggingFace(json, path))
+  })
+
+interface Placed {
+  readonly tensor: GgufTensor
+  readonly name: string
+  readonly move: Move
+}
+
+const place = (name: string, architecture: Architecture, tensor: GgufTensor): ReadonlyArray<Placed> => {
+  if (tensor.name === ropeFreqs) return []
+  const part = partOfGguf(architecture, tensor.name)
+  return part === undefined
+    ? refuse(`tensor ${quote(tensor.name)} has no place in a ${name} model`)
+    : [{ tensor, name: part.name, move: part.move }]
+}
+
+/** In transformers' layout. A shape that does not fit stays as it is, for `checkWeights` to refuse. */
+const moved = (tensor: HostF32, move: Move, config: ModelConfig): HostF32 => {
+  const { data, shape } = tensor
+  if (move._tag === "rotaryRows") {
+    const heads = config[move.heads]
+    if (shape[0] === heads * config.headDim) pairsToHalves(data, heads, config.headDim)
+    return tensor
+  }
+  if (move._tag === "none" || shape.length !== 2) return tensor
+  const [rows, columns] = shape
+  return { dtype: "f32", shape: [columns, rows], data: transposed(data, rows, columns) }
+}

@@ -1,0 +1,25 @@
+import { basename } from "node:path"
+import { Effect } from "effect"
+import * as Tokenizer from "../data/Tokenizer.ts"
+import type { StorageError } from "../storage/StorageError.ts"
+import type { TokenizerFiles } from "./ModelDirectory.ts"
+import { loadFileTokenizer, modelSource } from "./modelFile.ts"
+import type { ModelFileError } from "./ModelFileError.ts"
+
+/** The tokenizer of a model, wherever the model lies. `files` are those that were read with it, if it was read. */
+export const loadTokenizer = (
+  path: string,
+  files: TokenizerFiles = {}
+): Effect.Effect<Tokenizer.Tokenizer, Tokenizer.TokenizerError | ModelFileError | StorageError> =>
+  Effect.gen(function* () {
+    const source = yield* modelSource(path)
+    if (source._tag === "directory") return yield* Tokenizer.load(path)
+    const found = Object.keys(files).length > 0 ? files : yield* loadFileTokenizer(source)
+    const text = (name: string) => new TextDecoder().decode(found[name])
+    return yield* Tokenizer.fromJson({
+      name: basename(path),
+      directory: path,
+      tokenizer: text("tokenizer.json"),
+      config: text("tokenizer_config.json")
+    })
+  })
