@@ -148,8 +148,8 @@ describe("the header of a GGUF file", () => {
 
   const whole = readFileSync(fileURLToPath(new URL("tiny-llama.gguf", import.meta.url)))
 
-  it("is refused at every truncation of the file", () => {
-    for (let size = 0; size < whole.length; size += size < 9000 ? 1 : 499) refusal(whole.subarray(0, size))
+  it("is refused wherever the file is cut off", () => {
+    for (let size = 0; size < whole.length; size += size < 2000 ? 1 : 61) refusal(whole.subarray(0, size))
   })
 
   it("asks for more where the file has more than was read, and then says the same", () => {
@@ -169,9 +169,9 @@ describe("the header of a GGUF file", () => {
       fc.nat().map((value): Entry => ({ _tag: "u32", value })),
       f32.map((value): Entry => ({ _tag: "f32", value })),
       fc.boolean().map((value): Entry => ({ _tag: "flag", value })),
-      fc.array(text).map((value): Entry => ({ _tag: "texts", value })),
-      fc.array(f32).map((value): Entry => ({ _tag: "f32s", value })),
-      fc.array(i32).map((value): Entry => ({ _tag: "i32s", value }))
+      fc.array(text, { maxLength: 5 }).map((value): Entry => ({ _tag: "texts", value })),
+      fc.array(f32, { maxLength: 5 }).map((value): Entry => ({ _tag: "f32s", value })),
+      fc.array(i32, { maxLength: 5 }).map((value): Entry => ({ _tag: "i32s", value }))
     )
     const entries = fc.dictionary(
       text.filter((key) => key !== "general.alignment"),
