@@ -15,7 +15,7 @@ export const loadTokenizer = (
     const source = yield* modelSource(path)
     if (source._tag === "directory") return yield* Tokenizer.load(path)
     const found = Object.keys(files).length > 0 ? files : yield* loadFileTokenizer(source)
-    const text = (name: string) => new TextDecoder().decode(found[name])
+    const text = (name: string) => (Object.hasOwn(found, name) ? new TextDecoder().decode(found[name]) : "{}")
     return yield* Tokenizer.fromJson({
       name: basename(path),
       directory: path,

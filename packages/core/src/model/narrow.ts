@@ -27,7 +27,7 @@ const nanOf = (bits: number, mantissa: number, payload: number): number =>
   (bits & mantissa) === 0 && payload !== 0 ? bits | 1 : bits
 
 /** The bits of one f32 as binary16; `word` holds the bits of the f32. */
-const f16BitsOfF32 = (word: number): number => {
+export const f16BitsOfF32 = (word: number): number => {
   const sign = (word >>> 16) & 0x8000
   const magnitude = word & 0x7fffffff
   if (magnitude > 0x7f800000) return nanOf(sign | 0x7c00 | ((magnitude >> 13) & 0x3ff), 0x3ff, magnitude & 0x7fffff)

@@ -2,6 +2,7 @@
  * Vocabularies as GGUF files and llama2.c keep them, as the tokenizer.json and tokenizer_config.json of the same tokenizer.
  * Ids are places in `tokens`.
  */
+import { Predicate } from "effect"
 import { quote, refuse } from "./refusal.ts"
 
 /** normal, unknown, control, byte: as SentencePiece has them. added: recognised before the text is cut; unused: never made. */
@@ -72,6 +73,21 @@ const cuttings: Readonly<Record<string, Cutting>> = {
   "deepseek-r1-qwen": qwen2,
   smollm
 }
+
+/** llama.cpp's name for how the tokenizer of a tokenizer.json cuts a text, if it merges bytes and cuts as one of these. */
+export const preTokenizerName = (json: { readonly [part: string]: unknown }): string | undefined => {
+  const cut = essence(json["pre_tokenizer"])
+  const known = Object.entries(cuttings).find(([, { preTokenizer }]) => essence(preTokenizer) === cut)
+  return known?.[0]
+}
+
+/** What of a pre-tokenizer decides where it cuts, in one order of keys. */
+const essence = (preTokenizer: unknown): string =>
+  JSON.stringify(preTokenizer ?? null, (key, value: unknown) => {
+    if (key === "trim_offsets") return undefined
+    if (!Predicate.isObject(value)) return value
+    return Object.fromEntries(Object.entries(value).toSorted(([a], [b]) => (a < b ? -1 : 1)))
+  })
 
 /** Merges over bytes, each a character of GPT-2's alphabet. `pre` is llama.cpp's name for how a text is cut. */
 export const byteLevelFiles = (
@@ -157,18 +173,22 @@ const mergesOf = (
   { tokens, kinds }: Vocabulary,
   scores: ArrayLike<number>
 ): ReadonlyArray<readonly [string, string]> => {
-  const mergeable = new Set(tokens.filter((_, id) => kinds[id] === "normal"))
+  const ids = new Map(tokens.flatMap((token, id) => (kinds[id] === "normal" ? [[token, id]] : [])))
   const found: Array<{ readonly pair: readonly [string, string]; readonly score: number }> = []
-  for (const [id, token] of tokens.entries()) {
-    if (kinds[id] !== "normal") continue
-    if (token.length > longestToken)
+  for (const [token, id] of ids) {
+    if (token.length > longestToken) {
       refuse(`token ${id} has ${token.length} characters; at most ${longestToken} are expected`)
-    for (let at = token.length - 1; at > 0; at--) {
-      const pair = [token.slice(0, at), token.slice(at)] as const
-      if (mergeable.has(pair[0]) && mergeable.has(pair[1])) found.push({ pair, score: scores[id] })
     }
+    const cuts = Array.from(
+      { length: token.length - 1 },
+      (_, at) => [token.slice(0, at + 1), token.slice(at + 1)] as const
+    )
+      .map((pair) => ({ pair, left: ids.get(pair[0]), right: ids.get(pair[1]) }))
+      .flatMap(({ pair, left, right }) => (left === undefined || right === undefined ? [] : [{ pair, left, right }]))
+      .toSorted((a, b) => a.left - b.left || a.right - b.right)
+    for (const { pair } of cuts) found.push({ pair, score: scores[id] })
   }
-  // Sorting is stable: of equal scores the first token, and of a token the longest left half.
+  // Sorting is stable. The order among equal scores, and among the cuts of a token, is that of transformers' converter.
   return found.toSorted((a, b) => b.score - a.score).map(({ pair }) => pair)
 }
 

@@ -12,6 +12,7 @@ export interface Hints {
   /** Without an output matrix the embedding is it. */
   readonly hasOutput: boolean
   readonly hasAttentionBias: boolean
+  readonly hasMlpBias: boolean
   /** `rope_freqs.weight`: by what each frequency is divided. */
   readonly ropeFactors: ArrayLike<number> | undefined
 }
@@ -100,6 +101,7 @@ const llamaLikeOf = (name: string, entries: Entries, hints: Hints): Readonly<Rec
     tie_word_embeddings: !hints.hasOutput,
     // Qwen2 always has biases, and no key that says so.
     ...(name === "qwen2" ? {} : { attention_bias: hints.hasAttentionBias }),
+    mlp_bias: hints.hasMlpBias,
     ...(isMistral ? { sliding_window: window } : {}),
     rope_theta: theta,
     rope_scaling: ropeScalingOf(name, entries, hints, { headDim, theta })

@@ -19,7 +19,7 @@ export interface Announced {
   readonly bytes: number
 }
 
-export const alignment = 32
+const alignment = 32
 
 /** `bytes`, and so many more that the next tensor begins where it may. */
 export const aligned = (bytes: number): number => Math.ceil(bytes / alignment) * alignment
@@ -29,13 +29,7 @@ export const encodeGguf = (
   metadata: ReadonlyArray<readonly [key: string, Entry]>,
   tensors: ReadonlyArray<Announced>
 ): Uint8Array => {
-  const parts: Array<Uint8Array> = [bytesOf("GGUF"), u32(3), u64(tensors.length), u64(metadata.length)]
-  for (const [key, entry] of metadata) parts.push(text(key), ...valueOf(entry))
-  let offset = 0
-  for (const { name, shape, type, bytes } of tensors) {
-    parts.push(text(name), u32(shape.length), ...shape.toReversed().map(u64), u32(type), u64(offset))
-    offset += aligned(bytes)
-  }
+  const parts = [...partsOf(metadata, tensors)]
   const length = parts.reduce((sum, part) => sum + part.length, 0)
   const header = new Uint8Array(aligned(length))
   let at = 0
@@ -44,6 +38,29 @@ export const encodeGguf = (
     at += part.length
   }
   return header
+}
+
+function* partsOf(
+  metadata: ReadonlyArray<readonly [key: string, Entry]>,
+  tensors: ReadonlyArray<Announced>
+): Generator<Uint8Array> {
+  yield bytesOf("GGUF")
+  yield u32(3)
+  yield u64(tensors.length)
+  yield u64(metadata.length)
+  for (const [key, entry] of metadata) {
+    yield text(key)
+    yield* valueOf(entry)
+  }
+  let offset = 0
+  for (const { name, shape, type, bytes } of tensors) {
+    yield text(name)
+    yield u32(shape.length)
+    yield* shape.toReversed().map(u64)
+    yield u32(type)
+    yield u64(offset)
+    offset += aligned(bytes)
+  }
 }
 
 const valueOf = (entry: Entry): ReadonlyArray<Uint8Array> => {

@@ -63,7 +63,7 @@ export const parseGguf = (bytes: Uint8Array, fileSize: number): Result.Result<Gg
   })
 
 /** "GGUF", little-endian. */
-export const magic = 0x46554747
+const magic = 0x46554747
 
 /** Bytes of an entry with an empty key and one byte; of a tensor without a name and dimensions. */
 const leastEntry = 8 + 4 + 1

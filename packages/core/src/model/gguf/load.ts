@@ -71,6 +71,7 @@ const configOf = (
       vocabSize: embedding.shape[0] ?? 0,
       hasOutput: named("output.weight") !== undefined,
       hasAttentionBias: named("blk.0.attn_q.bias") !== undefined,
+      hasMlpBias: named("blk.0.ffn_up.bias") !== undefined,
       ropeFactors: freqs === undefined ? undefined : (yield* file.read(freqs)).data
     }
     const json = yield* orRefuse(path, () => configJsonOf(metadata, hints))

@@ -9,14 +9,13 @@ import type { Metadata } from "./header.ts"
 /** Its files by name; none where the file carries no tokenizer. Refuses (see refusal.ts) one that is not known here. */
 export const tokenizerFilesOf = (metadata: Metadata): Readonly<Record<string, string>> => {
   const entries = entriesOf(metadata)
-  const tokens = entries.texts("tokenizer.ggml.tokens")
-  const model = entries.text("tokenizer.ggml.model") ?? "none"
-  if (tokens === undefined || model === "none") return {}
-  const vocabulary = vocabularyOf(entries, tokens, model)
-  const files = scoredOrMerged(entries, vocabulary, model)
   // The whole tokenizer.json, where it was put into the file too, is the original itself.
   const original = entries.text("tokenizer.huggingface.json")
-  return original === undefined ? files : { ...files, "tokenizer.json": original }
+  const whole = original === undefined ? {} : { "tokenizer.json": original }
+  const tokens = entries.texts("tokenizer.ggml.tokens")
+  const model = entries.text("tokenizer.ggml.model") ?? "none"
+  if (tokens === undefined || model === "none") return whole
+  return { ...scoredOrMerged(entries, vocabularyOf(entries, tokens, model), model), ...whole }
 }
 
 const scoredOrMerged = (entries: Entries, vocabulary: Vocabulary, model: string): Readonly<Record<string, string>> => {

@@ -1,4 +1,5 @@
-"""Writes golden.json: blocks of every type that Foretoken reads, and the values that the gguf package makes of them.
+"""Writes golden.json: blocks of every type that Foretoken reads, and the values that the gguf package makes of them; and
+quantized.json: values, and the blocks that it makes of them in the types that Foretoken writes.
 
     python3 golden.py    # needs gguf (0.19.0 was used) and numpy
 """
@@ -9,7 +10,7 @@ import pathlib
 
 import numpy as np
 from gguf.constants import GGML_QUANT_SIZES, GGMLQuantizationType
-from gguf.quants import dequantize
+from gguf.quants import dequantize, quantize
 
 # Where a block has its scales: f16, at these bytes.
 SCALES = {
@@ -53,3 +54,15 @@ if __name__ == "__main__":
         }
     path = pathlib.Path(__file__).with_name("golden.json")
     path.write_text(json.dumps(golden, indent=2) + "\n")
+
+    # Of every size; ties, zeros of both signs and a block of nothing else.
+    values = (random.normal(size=2048) * 2.0 ** random.integers(-30, 16, size=2048)).astype(np.float32)
+    values[:64] = np.round(values[:64] * 8) / 16
+    values[64:96] = 0
+    values[96] = -0.0
+    quantized = {"values": base64.b64encode(values.tobytes()).decode()}
+    for name in ["F16", "BF16", "Q8_0"]:
+        with np.errstate(over="ignore"):
+            packed = quantize(values.reshape(1, -1), GGMLQuantizationType[name])
+        quantized[name] = base64.b64encode(packed.tobytes()).decode()
+    pathlib.Path(__file__).with_name("quantized.json").write_text(json.dumps(quantized, indent=2) + "\n")
