@@ -88,6 +88,64 @@ describe("config.json", () => {
     expect(refusal({ ...minimal, ...part })).toMatch(message)
   })
 
+  const ofFamily = (model_type: string, part: object) => ({ ...minimal, model_type, ...part })
+  const misfits: ReadonlyArray<readonly [object, RegExp]> = [
+    [ofFamily("mistral", { attention_bias: true }), /attention_bias true is not supported/],
+    [ofFamily("mistral", { layer_types: ["full_attention"] }), /layer_types has "full_attention"; Mistral's layers/],
+    [
+      ofFamily("mistral", { num_attention_heads: 8, sliding_window: 0 }),
+      /sliding window must be a positive whole number of tokens, not 0/
+    ],
+    [ofFamily("qwen2", { mlp_bias: true }), /mlp_bias true/],
+    [ofFamily("qwen2", { layer_types: ["full_attention"] }), /layer_types has 1 entries for 3 layers/],
+    [ofFamily("qwen2", { layer_types: Array(3).fill("sliding_attention") }), /use_sliding_window or .* is off/],
+    [ofFamily("qwen2", { layer_types: Array(3).fill("chunked_attention") }), /layer_types "chunked_attention"/],
+    [ofFamily("qwen2", { num_hidden_layers: 1e9 }), /num_hidden_layers is 1000000000; more than 65536/],
+    [ofFamily("qwen3", { hidden_act: "relu" }), /hidden_act "relu"/],
+    [ofFamily("qwen3", { rope_scaling: { type: "dynamic", factor: 2 } }), /rope type "dynamic" is not supported/],
+    [ofFamily("qwen3", { rope_scaling: { type: "yarn", factor: 2, mscale: 1 } }), /rope_scaling.mscale is not/],
+    [ofFamily("qwen3", { rope_scaling: { type: "yarn", factor: 2 } }), /original_max_position_embeddings must be/],
+    [{ model_type: "gpt2", activation_function: "relu" }, /activation_function "relu"/],
+    [{ model_type: "gpt2", scale_attn_weights: false }, /scale_attn_weights false/],
+    [{ model_type: "gpt2", scale_attn_by_inverse_layer_idx: true }, /scale_attn_by_inverse_layer_idx true/],
+    [{ model_type: "gpt2", add_cross_attention: true }, /add_cross_attention true/],
+    [{ model_type: "gpt2", n_head: 7 }, /splits its hidden size evenly among its heads: 768 is not 7 x 109/],
+    [{ model_type: "gpt2", architectures: ["GPT2Model"] }, /only "GPT2LMHeadModel" is/]
+  ]
+  it.each(misfits)("refuses by name what the family does not have: %j", (json, message) => {
+    expect(refusal(json)).toMatch(message)
+  })
+
+  it("has the defaults of each family's class where keys are missing", () => {
+    // transformers 5.24: MistralConfig(), Qwen2Config(), Qwen3Config(), GPT2Config() with the sizes of `minimal`
+    const mistral = config(ofFamily("mistral", { num_attention_heads: 8 }))
+    expect([mistral.kvHeads, mistral.maxPositions, mistral.window]).toEqual([
+      8,
+      131_072,
+      { _tag: "sliding", size: 4096, layers: [0, 1, 2] }
+    ])
+    const qwen2 = config(ofFamily("qwen2", { num_key_value_heads: null }))
+    expect([qwen2.kvHeads, qwen2.bos, qwen2.eos]).toEqual([4, { _tag: "none" }, { _tag: "none" }])
+    expect(config(ofFamily("qwen3", { num_attention_heads: 32 })).headDim).toBe(128)
+    const gpt2 = config({ model_type: "gpt2" })
+    const { vocabSize, hiddenSize, intermediateSize, layers, heads, maxPositions, eos } = gpt2
+    expect([vocabSize, hiddenSize, intermediateSize, layers, heads, maxPositions]).toEqual([
+      50_257, 768, 3072, 12, 12, 1024
+    ])
+    expect(eos).toEqual({ _tag: "one", id: 50_256 })
+  })
+
+  it("lets Qwen's layers slide from max_window_layers on, where use_sliding_window says so", () => {
+    const qwen = (part: object) =>
+      config(ofFamily("qwen2", { num_key_value_heads: 2, sliding_window: 9, ...part })).window
+    expect(qwen({ max_window_layers: 1 })).toEqual({ _tag: "everything" })
+    const sliding = { use_sliding_window: true, max_window_layers: 1 }
+    expect(qwen(sliding)).toEqual({ _tag: "sliding", size: 9, layers: [1, 2] })
+    expect(qwen({ ...sliding, max_window_layers: 3 })).toEqual({ _tag: "everything" })
+    const types = ["sliding_attention", "full_attention", "full_attention"]
+    expect(qwen({ ...sliding, layer_types: types })).toEqual({ _tag: "sliding", size: 9, layers: [0] })
+  })
+
   const wrong: ReadonlyArray<readonly [object, RegExp]> = [
     [{ vocab_size: "many" }, /vocab_size/],
     [{ vocab_size: undefined }, /vocab_size/],

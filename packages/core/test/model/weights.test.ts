@@ -14,7 +14,9 @@ import {
 } from "../../src/model/weights.ts"
 import type { Weights } from "../../src/model/weights.ts"
 import { HostTensor } from "../../src/tensor/HostTensor.ts"
+import { familyGoldens, familyModel } from "./familyGoldens.ts"
 
+const gpt2 = familyGoldens.find(({ name }) => name === "gpt2") ?? familyGoldens[0]
 const tied = Result.getOrThrow(
   presetConfig("nano", { vocabSize: 40, bos: { _tag: "none" }, eos: { _tag: "one", id: 0 } })
 )
@@ -34,6 +36,16 @@ describe("weights", () => {
     expect(shapes["lm_head.weight"]).toEqual([40, 32])
     expect([...weightShapes(tied).keys()]).not.toContain("lm_head.weight")
     expect(parameterCount(untied) - parameterCount(tied)).toBe(40 * 32)
+  })
+
+  it("of GPT-2 are found by the names of its own checkpoint too, whose masks say nothing", () => {
+    const { config, weights } = familyModel(gpt2)
+    const old = Object.entries(weights).map(([name, value]) => [name.replace(/^transformer\./, ""), value] as const)
+    const mask = HostTensor.f32([1, 1, 2, 2], [1, 0, 1, 1])
+    const tensors = { ...Object.fromEntries(old), "h.0.attn.bias": mask, "h.0.attn.masked_bias": mask }
+    expect(Object.keys(tensors)).toContain("h.0.attn.c_attn.bias")
+    expect(Result.getOrThrow(checkWeights(config, tensors))).toEqual(weights)
+    expect(problem(config, { ...tensors, "h.0.attn.c_attn.more": mask })).toMatch(/c_attn.more" is not part/)
   })
 
   it("are accepted as they are made, in the order of the forward pass", () => {
@@ -90,11 +102,15 @@ describe("initial weights", () => {
     expect(weightsHash(initialWeights(tied, 8))).not.toBe(weightsHash(weights))
   })
 
-  it("have mean 0 and deviation 0.02, less where they write into the residual stream; norms are 1", () => {
+  it("have mean 0 and deviation 0.02, less where they write into the residual stream; norms are 1, biases 0", () => {
     const micro = initialWeights(
       Result.getOrThrow(presetConfig("micro", { vocabSize: 500, bos: { _tag: "none" }, eos: { _tag: "none" } })),
       1
     )
+    const vectors = initialWeights(familyModel(gpt2).config, 1)
+    expect([...vectors["transformer.h.0.ln_1.weight"].data]).toEqual(Array(16).fill(1))
+    expect([...vectors["transformer.h.0.ln_1.bias"].data]).toEqual(Array(16).fill(0))
+    expect([...vectors["transformer.h.0.mlp.c_fc.bias"].data]).toEqual(Array(64).fill(0))
     for (const [name, { shape, data }] of Object.entries(micro)) {
       if (shape.length === 1) {
         expect(new Set(data)).toEqual(new Set([1]))

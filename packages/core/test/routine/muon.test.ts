@@ -3,8 +3,10 @@ import { describe, expect, it } from "vitest"
 import { Result } from "effect"
 import { presetConfig } from "../../src/model/presets.ts"
 import { weightShapes } from "../../src/model/weights.ts"
+import { parametersOf } from "../../src/model/parameters.ts"
 import { muonApplies, muonApply, muonDirection, newtonSchulz } from "../../src/routine/muon.ts"
 import { normals } from "../../src/random/draw.ts"
+import { familyGoldens, familyModel } from "../model/familyGoldens.ts"
 
 type Matrix = ReadonlyArray<ReadonlyArray<number>>
 
@@ -86,6 +88,12 @@ describe("Muon", () => {
     const applied = [...shapes].filter(([name, shape]) => muonApplies(name, shape)).map(([name]) => name)
     expect(applied.length).toBe(2 * 7)
     expect(applied.every((name) => name.endsWith("_proj.weight"))).toBe(true)
+  })
+
+  it.each(familyGoldens)("applies in $name to what stands inside the layers and multiplies", (golden) => {
+    for (const { name, shape, role } of parametersOf(familyModel(golden).config)) {
+      expect(muonApplies(name, shape), name).toBe(role === "matrix" || role === "residual")
+    }
   })
 
   // torch 2.15: torch.optim.Muon(lr=0.02, momentum=0.95, weight_decay=0.1), float64, its Newton-Schulz replaced by identity
