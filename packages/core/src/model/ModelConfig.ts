@@ -1,5 +1,6 @@
 import { Result, Schema } from "effect"
 import { families, familyProblem } from "./families.ts"
+import { Lora } from "./Lora.ts"
 import { Rope, ropeProblem } from "./Rope.ts"
 
 /**
@@ -74,7 +75,9 @@ export const ModelConfig = Schema.Struct({
   /** Longest sequence the model was made for, in tokens. */
   maxPositions: Schema.Int,
   bos: SpecialToken,
-  eos: SpecialToken
+  eos: SpecialToken,
+  /** Adapters beside projections, where it has any: their weights are then weights of the model like all others. */
+  lora: Schema.optionalKey(Lora)
 })
 export type ModelConfig = typeof ModelConfig.Type
 

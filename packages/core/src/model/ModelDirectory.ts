@@ -3,6 +3,7 @@ import { Effect } from "effect"
 import { writeDirectoryAtomically, writeFileAtomically, writeTextAtomically } from "../storage/atomic.ts"
 import { Disk, readWhole } from "../storage/Disk.ts"
 import { StorageError } from "../storage/StorageError.ts"
+import { attachAdapters, baseOf, isAdapterDirectory, readAdapterConfig, writeAdapterFiles } from "./adapterFiles.ts"
 import { ModelConfigError } from "./ModelConfig.ts"
 import type { ModelConfig } from "./ModelConfig.ts"
 import { fromHuggingFace, generationTokens, toHuggingFace } from "./ModelConfigJson.ts"
@@ -35,12 +36,23 @@ const tokenizerFileNames = [
 
 /**
  * Reads a model: config, weights in f32, checked against it, and tokenizer files. `path` is a directory (weights in one file or
- * in shards), a GGUF file, or a checkpoint of llama2.c.
+ * in shards), a GGUF file, or a checkpoint of llama2.c. A directory of adapters is the model that they belong to with them on
+ * it: `base` where that is given, else the one that they name.
  */
-export const loadModel = (path: string): Effect.Effect<StoredModel, ModelError> =>
+export const loadModel = (path: string, base?: StoredModel): Effect.Effect<StoredModel, ModelError> =>
   Effect.gen(function* () {
+    if (yield* isAdapterDirectory(path)) return yield* loadAdapted(path, base)
     const source = yield* modelSource(path)
     return yield* source._tag === "directory" ? loadDirectory(path) : loadModelFile(source)
+  })
+
+const loadAdapted = (directory: string, given: StoredModel | undefined): Effect.Effect<StoredModel, ModelError> =>
+  Effect.gen(function* () {
+    const lora = yield* readAdapterConfig(directory)
+    const base = given ?? (yield* loadModel(yield* baseOf(directory)))
+    const own = yield* loadTokenizerFiles(directory)
+    const model = yield* attachAdapters(directory, lora, base)
+    return Object.keys(own).length === 0 ? model : { ...model, tokenizerFiles: own }
   })
 
 const loadDirectory = (directory: string): Effect.Effect<StoredModel, ModelError> =>
@@ -86,25 +98,31 @@ export const loadTokenizerFiles = (directory: string): Effect.Effect<TokenizerFi
 export const saveModel = (directory: string, model: StoredModel): Effect.Effect<void, WeightsError | StorageError> =>
   writeDirectoryAtomically(directory, (temporary) => writeModelFiles(temporary, model))
 
-/** The files of a model, into a directory that the caller will publish. */
+/** The files of a model, into a directory that the caller will publish: of one with adapters the adapters alone. */
 export const writeModelFiles = (
   directory: string,
   { config, weights, tokenizerFiles }: StoredModel
 ): Effect.Effect<void, WeightsError | StorageError> =>
   Effect.gen(function* () {
     const checked = yield* Effect.fromResult(checkWeights(config, weights))
+    yield* writeTokenizerFiles(directory, tokenizerFiles)
+    if (config.lora !== undefined) return yield* writeAdapterFiles(directory, { config, weights: checked }, config.lora)
     yield* writeJson(join(directory, "config.json"), toHuggingFace(config))
     yield* writeJson(join(directory, "generation_config.json"), {
       _from_model_config: true,
       ...generationTokens(config)
     })
-    for (const [name, bytes] of Object.entries(tokenizerFiles)) {
+    yield* writeSafetensors(join(directory, "model.safetensors"), checked)
+  })
+
+const writeTokenizerFiles = (directory: string, files: TokenizerFiles): Effect.Effect<void, StorageError> =>
+  Effect.gen(function* () {
+    for (const [name, bytes] of Object.entries(files)) {
       if (!tokenizerFileNames.includes(name)) {
         return yield* new StorageError({ path: join(directory, name), reason: "is no file of a tokenizer" })
       }
       yield* writeFileAtomically(join(directory, name), (file) => file.write(bytes))
     }
-    yield* writeSafetensors(join(directory, "model.safetensors"), checked)
   })
 
 const writeJson = (path: string, json: unknown): Effect.Effect<void, StorageError> =>

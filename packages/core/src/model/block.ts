@@ -1,5 +1,6 @@
 import type { Tensor } from "../tensor/Tensor.ts"
 import { gelu, layerNorm } from "./formulas.ts"
+import { adapted } from "./Lora.ts"
 import type { ModelConfig } from "./ModelConfig.ts"
 import { namesOf } from "./parameters.ts"
 import type { Turn } from "./rotation.ts"
@@ -21,8 +22,10 @@ export const block = (
   const names = namesOf(config)
   const at = (part: string): string => `${names.layer(layer)}.${part}`
   const linear = (input: Tensor, part: string, biased: boolean): Tensor => {
-    const product = input.matmul(weights[`${at(part)}.weight`], { transposeB: names.stored === "outIn" })
-    return biased ? product.add(weights[`${at(part)}.bias`]) : product
+    const name = `${at(part)}.weight`
+    const product = input.matmul(weights[name], { transposeB: names.stored === "outIn" })
+    const whole = adapted(config.lora, weights, name, input, product)
+    return biased ? whole.add(weights[`${at(part)}.bias`]) : whole
   }
   const turned = (rows: Tensor, count: number, gain: string): Tensor => {
     const apart = rows.reshape([-1, count, headDim])

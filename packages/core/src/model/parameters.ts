@@ -1,4 +1,5 @@
 import type { Shape } from "../tensor/HostTensor.ts"
+import { adapterShapes } from "./Lora.ts"
 import type { ModelConfig } from "./ModelConfig.ts"
 
 /**
@@ -6,8 +7,9 @@ import type { ModelConfig } from "./ModelConfig.ts"
  * - embedding, positions, head: [V,d], [positions,d], [V,d]
  * - matrix: a projection inside a layer; residual: one that writes into the residual stream
  * - norm, bias: vectors
+ * - adapter: a matrix of low rank beside a projection (Lora.ts)
  */
-export type Role = "embedding" | "positions" | "head" | "matrix" | "residual" | "norm" | "bias"
+export type Role = "embedding" | "positions" | "head" | "matrix" | "residual" | "norm" | "bias" | "adapter"
 
 export interface Parameter {
   readonly name: string
@@ -81,10 +83,27 @@ const gpt2: Names = {
 export const namesOf = ({ family }: Pick<ModelConfig, "family">): Names => (family === "gpt2" ? gpt2 : llama)
 
 /**
- * All parameters in the order of the forward pass, one after the other: a config that lies about its layers is found out at
- * the first that is missing.
+ * All parameters in the order of the forward pass, adapters behind what they adapt, one after the other: a config that lies
+ * about its layers is found out at the first that is missing.
  */
 export function* parametersOf(config: ModelConfig): Generator<Parameter> {
+  for (const parameter of baseParameters(config)) {
+    yield parameter
+    if (config.lora === undefined || !isProjection(parameter)) continue
+    const [out, into] = namesOf(config).stored === "outIn" ? parameter.shape : parameter.shape.toReversed()
+    for (const [name, shape] of adapterShapes(config.lora, parameter.name, out, into)) {
+      yield { name, shape, role: "adapter" }
+    }
+  }
+}
+
+/** The projections inside layers: what adapters can be put beside. */
+export const projectionNames = (config: ModelConfig): ReadonlyArray<string> =>
+  Array.from(baseParameters(config)).flatMap((parameter) => (isProjection(parameter) ? [parameter.name] : []))
+
+const isProjection = ({ role }: Parameter): boolean => role === "matrix" || role === "residual"
+
+function* baseParameters(config: ModelConfig): Generator<Parameter> {
   const { vocabSize, hiddenSize: d, intermediateSize: inner, layers, heads, kvHeads, headDim, bias } = config
   const names = namesOf(config)
   const [ofQueries, ofKeys] = [heads * headDim, kvHeads * headDim]

@@ -3,6 +3,7 @@ import { Effect, Result, Schema } from "effect"
 import { normals } from "../random/draw.ts"
 import { sizeOf } from "../tensor/HostTensor.ts"
 import type { HostF32, HostTensor, Shape, TensorType } from "../tensor/HostTensor.ts"
+import { initialAdapter } from "./Lora.ts"
 import type { ModelConfig } from "./ModelConfig.ts"
 import { canonicalName, namesOf, parametersOf } from "./parameters.ts"
 import type { Parameter } from "./parameters.ts"
@@ -20,7 +21,7 @@ export class WeightsError extends Schema.TaggedError<WeightsError>()("WeightsErr
   }
 }
 
-/** The names and shapes of all parameters, in the order of the forward pass. */
+/** The names and shapes of all parameters, in the order of the forward pass: adapters behind what they adapt. */
 export const weightShapes = (config: ModelConfig): ReadonlyMap<string, Shape> =>
   new Map(Array.from(parametersOf(config), ({ name, shape }) => [name, shape]))
 
@@ -105,6 +106,7 @@ export const initialWeights = (config: ModelConfig, seed: number): Weights => {
   const residual = 1 / Math.sqrt(2 * config.layers)
   return Object.fromEntries(
     Array.from(parametersOf(config), ({ name, shape, role }): [string, HostF32] => {
+      if (role === "adapter") return [name, initialAdapter(name, shape, seed)]
       if (role === "norm" || role === "bias") {
         return [name, { dtype: "f32", shape, data: new Float32Array(shape[0]).fill(role === "norm" ? 1 : 0) }]
       }
@@ -119,34 +121,57 @@ export const initialWeights = (config: ModelConfig, seed: number): Weights => {
 /** Bytes hashed at a time, about two milliseconds of work. */
 const slice = 2 ** 22
 
-/** SHA-256, in hex, over the tensors sorted by name: a JSON line [name, dtype, shape], then the little-endian bytes. */
+/** Digests of tensors that are hashed again and again and never change, as those that training leaves alone. */
+export type KnownDigests = WeakMap<HostTensor, string>
+
+/**
+ * SHA-256, in hex, over a JSON line [name, dtype, shape, digest] of each tensor, sorted by name; the digest is SHA-256, in
+ * hex, of the little-endian bytes.
+ */
 export const weightsHash = (tensors: Readonly<Record<string, HostTensor>>): string => {
-  const hash = createHash("sha256")
-  for (const part of partsOf(tensors)) hash.update(part)
-  return hash.digest("hex")
+  const steps = hashing(tensors, new WeakMap())
+  for (;;) {
+    const { done, value } = steps.next()
+    if (done === true) return value
+  }
 }
 
-/** `weightsHash` with room for other work between the slices. */
-export const hashWeights = (tensors: Readonly<Record<string, HostTensor>>): Effect.Effect<string> =>
+/** `weightsHash` with room for other work between the slices. What `known` has is not read again; what is read it gets. */
+export const hashWeights = (
+  tensors: Readonly<Record<string, HostTensor>>,
+  known: KnownDigests = new WeakMap()
+): Effect.Effect<string> =>
   Effect.gen(function* () {
-    const hash = createHash("sha256")
+    const steps = hashing(tensors, known)
     let since = 0
-    for (const part of partsOf(tensors)) {
-      hash.update(part)
-      since += part.length
+    for (;;) {
+      const { done, value } = steps.next()
+      if (done === true) return value
+      since += value
       if (since < slice) continue
       since = 0
       yield* Effect.yieldNow
     }
-    return hash.digest("hex")
   })
 
-function* partsOf(tensors: Readonly<Record<string, HostTensor>>): Generator<string | Uint8Array> {
+/** Gives how many bytes it has read, slice by slice, and then the hash. */
+function* hashing(tensors: Readonly<Record<string, HostTensor>>, known: KnownDigests): Generator<number, string> {
+  const whole = createHash("sha256")
   for (const name of Object.keys(tensors).toSorted()) {
-    const { dtype, shape, data } = tensors[name]
-    yield `${JSON.stringify([name, dtype, shape])}\n`
-    for (let at = 0; at < data.byteLength; at += slice) {
-      yield new Uint8Array(data.buffer, data.byteOffset + at, Math.min(slice, data.byteLength - at))
-    }
+    const tensor = tensors[name]
+    const digest = known.get(tensor) ?? (yield* digesting(tensor))
+    known.set(tensor, digest)
+    whole.update(`${JSON.stringify([name, tensor.dtype, tensor.shape, digest])}\n`)
   }
+  return whole.digest("hex")
+}
+
+function* digesting({ data }: HostTensor): Generator<number, string> {
+  const hash = createHash("sha256")
+  for (let at = 0; at < data.byteLength; at += slice) {
+    const bytes = new Uint8Array(data.buffer, data.byteOffset + at, Math.min(slice, data.byteLength - at))
+    hash.update(bytes)
+    yield bytes.length
+  }
+  return hash.digest("hex")
 }

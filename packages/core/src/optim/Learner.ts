@@ -55,7 +55,7 @@ export interface Learner {
   readonly weights: WeightsOf<Buffer>
   /** At least one micro-batch. */
   readonly update: (batches: ReadonlyArray<MicroBatch>) => Effect.Effect<UpdateMetrics, LearnerError>
-  /** A copy of the weights as they are. */
+  /** The weights as they are: copies of those that updates move, the others as they were given. */
   readonly snapshot: Effect.Effect<Weights, BackendError>
   /** A copy of the optimizer's state. */
   readonly state: Effect.Effect<LearnerState, BackendError>
@@ -66,6 +66,8 @@ export interface Learner {
 export interface LearnerOptions {
   readonly config: ModelConfig
   readonly weights: Weights
+  /** Names of the weights that updates move; the others have neither gradient nor moments. Default: all. */
+  readonly trainable?: ReadonlyArray<string>
   readonly optimizer: OptimizerSettings
   readonly state: LearnerState
   readonly programs: ProgramCache
@@ -79,11 +81,14 @@ export const makeLearner = (options: LearnerOptions): Effect.Effect<Learner, Bac
     const { rule } = optimizer
     const backend = yield* Backend
     const scope = yield* Effect.scope
-    const names = Object.keys(options.weights).toSorted()
-    const types: WeightsOf<TensorType> = Object.fromEntries(names.map((name) => [name, typeOf(options.weights[name])]))
+    const all = Object.keys(options.weights).toSorted()
+    const trainable = new Set(options.trainable ?? all)
+    /** Those that updates move. */
+    const names = all.filter((name) => trainable.has(name))
+    const types: WeightsOf<TensorType> = Object.fromEntries(all.map((name) => [name, typeOf(options.weights[name])]))
     const weights: Record<string, Buffer> = {}
-    const uploads = yield* Effect.forEach(names, (name) => backend.upload(options.weights[name]), { concurrency: 2 })
-    for (const [i, name] of names.entries()) weights[name] = uploads[i]
+    const uploads = yield* Effect.forEach(all, (name) => backend.upload(options.weights[name]), { concurrency: 2 })
+    for (const [i, name] of all.entries()) weights[name] = uploads[i]
     const moments = new Map<string, Buffer>()
     for (const [key, { data }] of Object.entries(options.state.moments)) {
       const { shape } = types[weightOf(key)] ?? { shape: [data.length] }
@@ -109,7 +114,7 @@ export const makeLearner = (options: LearnerOptions): Effect.Effect<Learner, Bac
       let totals: ReadonlyArray<Buffer> = []
       let loss = 0
       const run = Effect.fnUntraced(function* (batch: MicroBatch) {
-        const program = yield* gradientProgram(config, types, batch, remember, programs)
+        const program = yield* gradientProgram(config, types, names, batch, remember, programs)
         const outputs = yield* program.run({ weights, data: batch.data })
         loss += hostF32(outputs.loss)[0]
         for (const [name, sum] of Object.entries(outputs.sums)) {
@@ -180,10 +185,10 @@ export const makeLearner = (options: LearnerOptions): Effect.Effect<Learner, Bac
       return { ...metrics, skipped: 0 }
     }, Effect.scoped)
 
-    const snapshotOf = ([name, buffer]: readonly [string, Buffer]) =>
-      Effect.map(backend.read(buffer), (value): [string, HostF32] => [
+    const snapshotOf = (name: string) =>
+      Effect.map(backend.read(weights[name]), (value): [string, HostF32] => [
         name,
-        Host.f32(buffer.type.shape, hostF32(value))
+        Host.f32(types[name].shape, hostF32(value))
       ])
 
     /** In memory that threads share: it does not burden the collector of this one. */
@@ -205,8 +210,8 @@ export const makeLearner = (options: LearnerOptions): Effect.Effect<Learner, Bac
       update: (batches) => Effect.provideService(update(batches), Backend, backend),
       snapshot: Effect.map(
         // Not all at once: memory that arrives makes the collector work.
-        Effect.forEach(Object.entries(weights), snapshotOf, { concurrency: 2 }),
-        Object.fromEntries<HostF32>
+        Effect.forEach(names, snapshotOf, { concurrency: 2 }),
+        (moved): Weights => ({ ...options.weights, ...Object.fromEntries(moved) })
       ),
       state: Effect.suspend(() => stateIn(freshState)),
       stateIn

@@ -33,7 +33,7 @@ export interface GradientOutputs<A> {
   readonly gradients: WeightsOf<A>
 }
 
-/** The objective with its gradient in every weight, as a program over data of the types given. */
+/** The objective with its gradient in the weights called `names`, as a program over data of the types given. */
 const objectiveWithGradient =
   (config: ModelConfig, objective: Objective, names: ReadonlyArray<string>, remember: Remember) =>
   ({ weights, data }: GradientInputs<Tensor>): GradientOutputs<Tensor> => {
@@ -50,6 +50,7 @@ const objectiveWithGradient =
 export const gradientProgram = (
   config: ModelConfig,
   weights: WeightsOf<TensorType>,
+  names: ReadonlyArray<string>,
   { key, objective, data }: MicroBatch,
   remember: Remember,
   programs: ProgramCache
@@ -57,7 +58,7 @@ export const gradientProgram = (
   const shapes = Object.entries(data).map(([input, { dtype, shape }]) => [input, { dtype, shape }] as const)
   const how = remember === "all" ? "" : ", layers made again"
   const name = `train ${key}${how} ${shapes.map(([input, type]) => `${input}:${showType(type)}`).join(" ")}`
-  const program = objectiveWithGradient(config, objective, Object.keys(weights), remember)
+  const program = objectiveWithGradient(config, objective, names, remember)
   const inputs = { weights, data: Object.fromEntries(shapes) }
   const fetch = { loss: "host", sums: "host", maxima: "host", gradients: "resident" } as const
   return programs.get(name, compile(name, program, inputs, fetch))

@@ -1,6 +1,7 @@
-import { Effect, Schema } from "effect"
+import { Effect, Result, Schema } from "effect"
 import type { ActorRef } from "../actor/index.ts"
 import * as Protocol from "../actor/Protocol.ts"
+import { trainableWeights } from "../model/trainable.ts"
 import type { MicroBatch } from "../optim/gradientProgram.ts"
 import { freshState, makeLearner } from "../optim/Learner.ts"
 import { constant } from "../optim/schedule.ts"
@@ -40,6 +41,8 @@ export interface OptimizerSettings {
   readonly schedule: Schedule
   /** Largest global gradient norm */
   readonly maxNorm: number
+  /** Weights that are left alone, by patterns of their names (`trainableWeights`); of adapters only those can be named. */
+  readonly frozen: ReadonlyArray<string>
   /** Documents that go through the model at a time; gradients of all add up. */
   readonly documentsPerMicroBatch: number
 }
@@ -62,6 +65,7 @@ export const make = ({ learningRate = 1e-6, ...given }: OptimizerOptions = {}): 
     rule: adamwRule({ learningRate, beta2: 0.95 }),
     schedule: constant(1),
     maxNorm: 1,
+    frozen: [],
     documentsPerMicroBatch: 2,
     ...given
   }
@@ -85,10 +89,14 @@ const makeHandlers = Effect.fnUntraced(function* (
 ) {
   let current = yield* store.ask("Latest")
   const programs = yield* makeBoundedProgramCache(programsKept)
-  const { rule, schedule, maxNorm } = settings
+  const { rule, schedule, maxNorm, frozen } = settings
   const optimizer: LearnerSettings = { rule, schedule, maxNorm }
   const { policy, optimizer: state } = current
-  const learner = yield* makeLearner({ config: context.config, weights: policy.weights, optimizer, state, programs })
+  const { config } = context
+  const { weights } = policy
+  // A run is not begun with patterns that do not fit its model.
+  const trainable = Result.getOrThrow(trainableWeights(config, frozen))
+  const learner = yield* makeLearner({ config, weights, trainable, optimizer, state, programs })
   /** The state before the last, where nobody reads it any more. */
   let spare = freshState
 

@@ -1,6 +1,7 @@
 import { Effect, Option, Schema } from "effect"
 import * as Protocol from "../actor/Protocol.ts"
 import { hashWeights } from "../model/weights.ts"
+import type { KnownDigests } from "../model/weights.ts"
 import { freshState } from "../optim/Learner.ts"
 import { PolicyVersion } from "../rl/Rollout.ts"
 import { LearnerStateSchema, Numbers, Policy, WeightsSchema } from "./messages.ts"
@@ -47,12 +48,14 @@ export type PolicyStoreProtocol = typeof PolicyStoreProtocol
 export const make = (
   initial: Omit<typeof Update.Type, "metrics">
 ): Stage<PolicyStoreProtocol, Readonly<Record<never, never>>> => {
+  // Weights that training leaves alone are the same ones every time.
+  const known: KnownDigests = new WeakMap()
   let latest: Option.Option<{ readonly learned: Learned; readonly asked: boolean }> = Option.none()
   const publish = Effect.fnUntraced(function* ({ step, weights, optimizer, metrics }: typeof Update.Type) {
     if (Option.isSome(latest) && latest.value.learned.step === step) {
       return { learned: latest.value.learned, spare: freshState }
     }
-    const version = PolicyVersion.make(yield* hashWeights(weights))
+    const version = PolicyVersion.make(yield* hashWeights(weights, known))
     const learned = { step, policy: { version, updates: optimizer.updates, weights }, optimizer, metrics }
     const spare = Option.isNone(latest) || latest.value.asked ? freshState : latest.value.learned.optimizer
     latest = Option.some({ learned, asked: false })

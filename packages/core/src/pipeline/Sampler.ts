@@ -1,4 +1,4 @@
-import { Effect, Schema, Scope } from "effect"
+import { Effect, Schema } from "effect"
 import type { ActorRef } from "../actor/index.ts"
 import * as Protocol from "../actor/Protocol.ts"
 import type { Problem } from "../data/NextToken.ts"
@@ -9,12 +9,11 @@ import { packRequest } from "./packRequest.ts"
 import type { RolloutGroup as RolloutGroupType } from "../rl/Group.ts"
 import type { PolicyVersion as Version, Rollout } from "../rl/Rollout.ts"
 import { behaviourLogprobs, PolicyVersion } from "../rl/Rollout.ts"
-import type { Buffer } from "../tensor/Backend.ts"
-import { Backend, BackendError, CompileError, ExecutionError } from "../tensor/Backend.ts"
-import type { HostTensor } from "../tensor/HostTensor.ts"
+import { BackendError, CompileError, ExecutionError } from "../tensor/Backend.ts"
 import { makeProgramCache } from "../tensor/ProgramCache.ts"
 import type { Policy as PolicyType, Unit as UnitType } from "./messages.ts"
 import { Policy, RolloutGroup, Unit } from "./messages.ts"
+import { makeResident } from "./residentWeights.ts"
 import type { RunContext } from "./RunContext.ts"
 import type { Stage } from "./Stage.ts"
 
@@ -75,22 +74,16 @@ export const sample = ({ ref, version }: Synced, unit: UnitType) => ref.ask("Sam
 
 const makeHandlers = Effect.fnUntraced(function* (context: RunContext, settings: SamplerSettings) {
   const { config, seed, stop } = context
-  const backend = yield* Backend
-  const scope = yield* Effect.scope
   const programs = yield* makeProgramCache
   const sampling = { _tag: "temperature", temperature: settings.temperature } as const
   const generator = yield* makeGenerator(config, { ...settings, sampling, stop }, programs)
-  const weights: Record<string, Buffer> = {}
+  const resident = yield* makeResident
+  const { weights } = resident
   let loaded: Version | undefined
 
   const load = Effect.fnUntraced(function* (policy: PolicyType) {
     loaded = undefined
-    const one = Effect.fnUntraced(function* ([name, value]: [string, HostTensor]) {
-      if (name in weights) yield* backend.write(weights[name], value)
-      else weights[name] = yield* Scope.provide(backend.upload(value), scope)
-    })
-    // While one is taken in on the other side, the next is made ready here.
-    yield* Effect.forEach(Object.entries(policy.weights), one, { concurrency: 2, discard: true })
+    yield* resident.hold(policy.version, policy.weights)
     loaded = policy.version
     return policy.version
   })

@@ -1,6 +1,7 @@
 /** Training on given text: next-token prediction, and completions written by someone else (format warm-up, fine-tuning). */
 import { Clock, Effect } from "effect"
 import type { Scope } from "effect"
+import { trainableWeights } from "../model/trainable.ts"
 import type { WeightsError, Weights } from "../model/weights.ts"
 import { weightsHash } from "../model/weights.ts"
 import type { MicroBatch } from "../optim/gradientProgram.ts"
@@ -26,6 +27,8 @@ export interface SupervisedOptions<E> {
   readonly objective: "ntp" | "sft"
   readonly policy: LoadedModel
   readonly optimizer: OptimizerSettings
+  /** Weights that are left alone, by patterns of their names (`trainableWeights`). Default: none. */
+  readonly frozen?: ReadonlyArray<string>
   /** What update `step` (from 0) learns from. */
   readonly batches: (step: number) => Effect.Effect<ReadonlyArray<MicroBatch>, E>
   readonly steps: number
@@ -57,13 +60,15 @@ export const run = <E>(options: SupervisedOptions<E>): Effect.Effect<SupervisedR
 const runScoped = Effect.fnUntraced(function* <E>(
   options: SupervisedOptions<E>
 ): Effect.fn.Return<SupervisedResult, E | SupervisedError, Backend | Scope.Scope> {
-  const { policy, optimizer, steps, stopAfterSeconds = Infinity, batches, onStep } = options
+  const { policy, optimizer, frozen = [], steps, stopAfterSeconds = Infinity, batches, onStep } = options
   const { stored } = policy
+  const { config, weights: initial } = stored
+  const trainable = yield* Effect.fromResult(trainableWeights(config, frozen))
   const { name, thread } = yield* Backend
   const { backend } = yield* thread({ name: "learner" })
   const programs = yield* makeProgramCache
   const learner = yield* Effect.provideService(
-    makeLearner({ config: stored.config, weights: stored.weights, optimizer, state: freshState, programs }),
+    makeLearner({ config, weights: initial, trainable, optimizer, state: freshState, programs }),
     Backend,
     backend
   )
@@ -98,14 +103,14 @@ const runScoped = Effect.fnUntraced(function* <E>(
 })
 
 const manifestOf = <E>(
-  { objective, optimizer, steps, seed, about, policy }: SupervisedOptions<E>,
+  { objective, optimizer, frozen = [], steps, seed, about, policy }: SupervisedOptions<E>,
   backend: string
 ) => ({
   startedAt: new Date().toISOString(),
   seed,
   backend,
   // Settings are plain data; through JSON they are typed as such.
-  config: JSON.parse(JSON.stringify({ objective, steps, optimizer, model: policy.stored.config, ...about })),
+  config: JSON.parse(JSON.stringify({ objective, steps, optimizer, frozen, model: policy.stored.config, ...about })),
   versions: { foretoken: "0.1.0", node: process.versions.node },
   machine: describeMachine()
 })

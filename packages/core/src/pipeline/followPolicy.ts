@@ -11,7 +11,10 @@ export const followPolicy = (baseline: Baseline, { version, weights }: Baseline,
 
 const movedTowards = (from: Weights, to: Weights, decay: number): Weights =>
   Object.fromEntries(
-    Object.entries(from).map(([name, { shape, data }]) => {
+    Object.entries(from).map(([name, value]) => {
+      // What training leaves alone stays the same to the bit.
+      if (to[name] === value) return [name, value]
+      const { shape, data } = value
       const target = to[name].data
       return [
         name,

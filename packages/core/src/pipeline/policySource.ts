@@ -1,5 +1,8 @@
+import { resolve } from "node:path"
 import { Effect } from "effect"
 import type { Tokenizer, TokenizerError } from "../data/Tokenizer.ts"
+import { withLora } from "../model/adapters.ts"
+import type { LoraOptions } from "../model/Lora.ts"
 import type { ModelError, StoredModel } from "../model/ModelDirectory.ts"
 import { loadModel } from "../model/ModelDirectory.ts"
 import { loadTokenizer } from "../model/loadTokenizer.ts"
@@ -7,10 +10,10 @@ import type { WeightsError } from "../model/weights.ts"
 import { checkVocabulary } from "../model/weights.ts"
 
 /**
- * Where the first policy comes from: a Hugging Face directory, a GGUF file or a checkpoint of llama2.c, or a model in memory
- * with its tokenizer.
+ * Where the first policy comes from: a Hugging Face directory, a GGUF file or a checkpoint of llama2.c, with new adapters on it
+ * where `lora` asks for them; or a model in memory with its tokenizer.
  */
-export type PolicySource = { readonly model: string } | LoadedModel
+export type PolicySource = { readonly model: string; readonly lora?: LoraOptions } | LoadedModel
 
 export interface LoadedModel {
   readonly stored: StoredModel
@@ -24,8 +27,10 @@ export const loadPolicy = (
   "stored" in source
     ? Effect.succeed(source)
     : Effect.gen(function* () {
-        const stored = yield* loadModel(source.model)
-        const tokenizer = yield* loadTokenizer(source.model, stored.tokenizerFiles)
-        yield* Effect.fromResult(checkVocabulary(stored.config, tokenizer.vocabSize, source.model))
-        return { stored, tokenizer }
+        const { model, lora } = source
+        const stored = yield* loadModel(model)
+        const tokenizer = yield* loadTokenizer(model, stored.tokenizerFiles)
+        yield* Effect.fromResult(checkVocabulary(stored.config, tokenizer.vocabSize, model))
+        if (lora === undefined) return { stored, tokenizer }
+        return { stored: yield* Effect.fromResult(withLora(stored, resolve(model), lora)), tokenizer }
       })

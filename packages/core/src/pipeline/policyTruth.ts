@@ -2,19 +2,16 @@
  * How probable a policy finds the truth, computed as everything else is: the document is the trunk, and a branch is the
  * template's tail, a rollout's thought, what opens an answer, and the true tokens.
  */
-import { Effect, Scope } from "effect"
+import { Effect } from "effect"
 import type { Problem } from "../data/NextToken.ts"
 import { hostF32 } from "../model/Scorer.ts"
 import { branchLogprobs, trunkLogprobs } from "../model/tokenLogprobs.ts"
 import type { WeightsOf } from "../model/Transformer.ts"
 import { encode } from "../model/Transformer.ts"
-import type { Weights } from "../model/weights.ts"
 import { weightTypes } from "../model/weights.ts"
 import type { Truth, TruthError } from "../reward/Truth.ts"
 import { packBranches, packTrunk } from "../rl/Batch.ts"
 import type { ParsedGroup } from "../rl/Group.ts"
-import type { PolicyVersion } from "../rl/Rollout.ts"
-import type { Buffer } from "../tensor/Backend.ts"
 import { Backend } from "../tensor/Backend.ts"
 import { compile } from "../tensor/Executable.ts"
 import { HostTensor } from "../tensor/HostTensor.ts"
@@ -24,6 +21,7 @@ import type { Tensor } from "../tensor/Tensor.ts"
 import { leadToAnswer } from "./leadToAnswer.ts"
 import type { Baseline, Policy } from "./messages.ts"
 import { trunkMultiple } from "./packRequest.ts"
+import { makeResident } from "./residentWeights.ts"
 import type { RunContext } from "./RunContext.ts"
 
 /** The truth as policies find it. Which baseline goes with a policy is for the run to say: it outlives this. */
@@ -107,22 +105,3 @@ const trueTokens = ({ document, anchor }: Problem, count: number): Int32Array =>
 
 const sumOf = (logprobs: Float32Array, from: number, count: number): number =>
   logprobs.subarray(from, from + count).reduce((sum, logprob) => sum + logprob, 0)
-
-/** Weights on the backend for as long as the scope, overwritten when another version is wanted. */
-const makeResident = Effect.gen(function* () {
-  const backend = yield* Backend
-  const scope = yield* Effect.scope
-  const buffers: Record<string, Buffer> = {}
-  let held: PolicyVersion | undefined
-  const hold = Effect.fnUntraced(function* (version: PolicyVersion, weights: Weights) {
-    if (held === version) return buffers
-    held = undefined
-    for (const [name, value] of Object.entries(weights)) {
-      if (name in buffers) yield* backend.write(buffers[name], value)
-      else buffers[name] = yield* Scope.provide(backend.upload(value), scope)
-    }
-    held = version
-    return buffers
-  })
-  return { hold }
-})

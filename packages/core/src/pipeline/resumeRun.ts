@@ -78,7 +78,7 @@ export const openResumed = Effect.fnUntraced(function* (pipeline: Pipeline, opti
     return yield* refuse("manifest.json is not the one that the run began with")
   }
   yield* sweep(checkpointsDirectory(run))
-  const { found, said } = yield* latestGood(run, history.step)
+  const { found, said } = yield* latestGood(run, history.step, loaded.stored)
   yield* Effect.forEach(said, say, { discard: true })
   const ended = yield* resultOf(run, history, found)
   if (Option.isSome(ended)) return { _tag: "Ended", result: ended.value } satisfies Opened
@@ -110,7 +110,13 @@ const storedSettings = ({ directory, manifest }: Run, timeLimit?: Duration.Input
   )
 
 /** Settings that never change results: how many sample, and where the same content lies. */
-const freeSettings: ReadonlyArray<string> = ["samplers", "policy.model", "corpus.path", "corpus.name"]
+const freeSettings: ReadonlyArray<string> = [
+  "samplers",
+  "policy.model",
+  "policy.config.lora.base",
+  "corpus.path",
+  "corpus.name"
+]
 
 /** What may give other bits, each in words. */
 const elsewhere = (then: Manifest, now: Omit<Manifest, "format" | "id">): ReadonlyArray<string> => {

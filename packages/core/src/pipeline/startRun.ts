@@ -1,4 +1,5 @@
 import { Effect } from "effect"
+import { trainableWeights } from "../model/trainable.ts"
 import { hashWeights } from "../model/weights.ts"
 import { freshState } from "../optim/Learner.ts"
 import type { LearnerState } from "../optim/Learner.ts"
@@ -72,6 +73,7 @@ export const bringToLife = Effect.fnUntraced(function* (
 ) {
   const { stored, tokenizer } = loaded
   const { seed, timeLimit } = settings
+  yield* Effect.fromResult(trainableWeights(stored.config, pipeline.optimizer.settings.frozen))
   const context = makeRunContext({ seed, config: stored.config, tokenizer, template: pipeline.template })
   const problems = yield* fitProblems(pipeline.problems, context, pipeline.sampler.settings.maxTokens)
   const learned = { step: start.step, weights: policyOf(start).weights, optimizer: start.optimizer }

@@ -1,10 +1,11 @@
 /**
- * checkpoints/<step>/ is a model directory (loads in transformers) with three more files: optimizer.safetensors, the moments
- * by name; state.json, which says where the run stood and the hash of the weights; and SHA256SUMS, by which all of them are
+ * checkpoints/<step>/ is a model directory (loads in transformers; of a model with adapters: theirs, which loads in PEFT) with
+ * three more files: optimizer.safetensors, the moments by name; state.json, which says where the run stood and the hash of the weights; and SHA256SUMS, by which all of them are
  * verified when it is loaded. It appears whole or not at all.
  */
 import { basename, join } from "node:path"
 import { Effect, Option, Result, Schema } from "effect"
+import { adaptersOf } from "../model/adapters.ts"
 import { loadModel, writeModelFiles } from "../model/ModelDirectory.ts"
 import type { ModelError, StoredModel } from "../model/ModelDirectory.ts"
 import { readSafetensors, writeSafetensors } from "../model/safetensors.ts"
@@ -78,7 +79,7 @@ export const saveCheckpoint = (
         yield* writeModelFiles(temporary, model)
         yield* writeSafetensors(join(temporary, "optimizer.safetensors"), optimizer)
         for (const [hash, weights] of Object.entries(others)) {
-          yield* writeSafetensors(join(temporary, othersName(hash)), weights)
+          yield* writeSafetensors(join(temporary, othersName(hash)), own(model, weights))
         }
         const { certificate } = run.manifest
         const certified = certificate === undefined ? {} : { certificate }
@@ -99,18 +100,31 @@ export const saveCheckpoint = (
     return { step, directory, validation, weightsHash, files }
   })
 
-/** Reads a checkpoint back, bit for bit; one with a file that is not as it was saved is refused. */
-export const loadCheckpoint = (directory: string): Effect.Effect<Checkpoint, ModelError | RunError> =>
+/** What a checkpoint of a model keeps of its weights: of one with adapters the base stays where it is. */
+const own = ({ config }: StoredModel, weights: Weights): Weights =>
+  config.lora === undefined ? weights : adaptersOf(weights)
+
+/**
+ * Reads a checkpoint back, bit for bit; one with a file that is not as it was saved is refused. Adapters are put on `base`, or
+ * on the model that they name.
+ */
+export const loadCheckpoint = (
+  directory: string,
+  base?: StoredModel
+): Effect.Effect<Checkpoint, ModelError | RunError> =>
   Effect.gen(function* () {
     yield* verifyChecksums(directory)
     const { step, weightsHash: hash, validation, progress, others: hashes = [] } = yield* readState(directory)
-    const model = yield* loadModel(directory)
+    const model = yield* loadModel(directory, base)
     if (weightsHash(model.weights) !== hash) {
       return yield* new RunError({ path: directory, reason: "the hash of the weights is not the one in state.json" })
     }
     const optimizer = yield* readSafetensors(join(directory, "optimizer.safetensors"))
     const others: Record<string, Weights> = {}
-    for (const other of hashes) others[other] = yield* readSafetensors(join(directory, othersName(other)))
+    for (const other of hashes) {
+      const kept = yield* readSafetensors(join(directory, othersName(other)))
+      others[other] = model.config.lora === undefined ? kept : { ...model.weights, ...kept }
+    }
     return { step, model, weightsHash: hash, optimizer, validation, progress, others }
   })
 
@@ -122,14 +136,21 @@ export interface GoodCheckpoint {
   readonly said: ReadonlyArray<string>
 }
 
-/** The newest checkpoint of at most `through` updates that is whole, bit for bit: a damaged one gives way to the one before. */
-export const latestGood = (run: Run, through: number = Infinity): Effect.Effect<GoodCheckpoint, StorageError> =>
+/**
+ * The newest checkpoint of at most `through` updates that is whole, bit for bit: a damaged one gives way to the one before.
+ * `base` is what adapters are put on.
+ */
+export const latestGood = (
+  run: Run,
+  through: number = Infinity,
+  base?: StoredModel
+): Effect.Effect<GoodCheckpoint, StorageError> =>
   Effect.gen(function* () {
     const said: Array<string> = []
     const directories = (yield* checkpointNames(run)).filter((name) => Number(name) <= through)
     for (const name of directories.toReversed()) {
       const directory = join(checkpointsDirectory(run), name)
-      const loaded = yield* Effect.result(loadCheckpoint(directory))
+      const loaded = yield* Effect.result(loadCheckpoint(directory, base))
       if (Result.isSuccess(loaded)) return { found: Option.some({ ...loaded.success, directory }), said }
       said.push(`${loaded.failure.message}; the checkpoint of step ${name} is passed over for the one before`)
     }

@@ -128,14 +128,11 @@ describe("initial weights", () => {
 })
 
 describe("the weights' hash", () => {
-  it("is SHA-256 over the sorted tensors: a JSON line, then the bytes", () => {
-    const bytes = Buffer.from("0000803f000000c0", "hex") // 1, -2
-    const expected = createHash("sha256")
-      .update('["a","f32",[2]]\n')
-      .update(bytes)
-      .update('["b","i32",[]]\n')
-      .update(Buffer.from("07000000", "hex"))
-      .digest("hex")
+  it("is SHA-256 over the sorted tensors: a JSON line each, with the SHA-256 of its bytes", () => {
+    const sha = (bytes: string | Buffer) => createHash("sha256").update(bytes).digest("hex")
+    const a = sha(Buffer.from("0000803f000000c0", "hex")) // 1, -2
+    const b = sha(Buffer.from("07000000", "hex"))
+    const expected = sha(`["a","f32",[2],"${a}"]\n["b","i32",[],"${b}"]\n`)
     expect(weightsHash({ b: HostTensor.i32([], [7]), a: HostTensor.f32([2], [1, -2]) })).toBe(expected)
   })
 

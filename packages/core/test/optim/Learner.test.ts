@@ -203,6 +203,32 @@ describe("the learner", () => {
     )
   }
 
+  it.effect(
+    "moves only what is trainable: the rest has no moments, no part in the norm, and stays the same values",
+    () =>
+      Effect.gen(function* () {
+        const trainable = Object.keys(start).filter((name) => /layers\.0\.(mlp|input_layernorm)/.test(name))
+        const programs = yield* makeProgramCache
+        const of = (names: ReadonlyArray<string>) =>
+          makeLearner({ config, weights: start, trainable: names, optimizer: adamw, state: freshState, programs })
+        const made = yield* of(trainable)
+        const { grad_norm } = yield* made.update(whole)
+        const { gradients: given } = gradientsOf(start, whole[0])
+        const squares = trainable.flatMap((name) => Array.from(given[name].data, (x) => x * x))
+        expect(grad_norm).toBeCloseTo(Math.sqrt(squares.reduce((sum, x) => sum + x, 0)), 5)
+        const [after, all] = [yield* made.snapshot, yield* Effect.tap(learner(adamw), (every) => every.update(whole))]
+        const moved = yield* all.snapshot
+        for (const name of Object.keys(start)) {
+          if (trainable.includes(name)) expect(after[name], name).toEqual(moved[name])
+          else expect(after[name], name).toBe(start[name])
+        }
+        const { moments } = yield* made.state
+        expect(Object.keys(moments).toSorted()).toEqual(
+          trainable.flatMap((name) => [`${name}.m`, `${name}.v`]).toSorted()
+        )
+      }).pipe(onReference)
+  )
+
   it.effect("adds the sums of micro-batches up, and of the maxima takes the largest", () =>
     Effect.gen(function* () {
       const counting: Objective = (_, weights, { x }) => ({

@@ -8,6 +8,8 @@ import { makeRunContext } from "../../src/pipeline/RunContext.ts"
 import * as Sampler from "../../src/pipeline/Sampler.ts"
 import { compact } from "../../src/prompt/Template.ts"
 import { PolicyVersion } from "../../src/rl/Rollout.ts"
+import { Backend } from "../../src/tensor/Backend.ts"
+import type { HostTensor } from "../../src/tensor/HostTensor.ts"
 import { Reference } from "../../src/tensor/Reference.ts"
 import { policy as loaded } from "./fixtures.ts"
 
@@ -68,6 +70,39 @@ describe("a sampler", () => {
       // A document that comes twice in a unit, from two epochs, is not sampled twice alike.
       const twice = written(yield* sample(7, unitOf(asked(0, [20]), asked(0, [20], 1)))).flat()
       expect(new Set(twice).size).toBe(4)
+    }).pipe(Effect.scoped, Effect.provide(Reference.layer))
+  )
+
+  it.effect("takes of the next policy only what is not the same as before", () =>
+    Effect.gen(function* () {
+      const backend = yield* Backend
+      let moved: Array<string> = []
+      const names = new Map<HostTensor, string>()
+      const note = (value: HostTensor) => void moved.push(names.get(value) ?? "unknown")
+      const counting: typeof backend = {
+        ...backend,
+        upload: (value) => Effect.tap(backend.upload(value), () => Effect.sync(() => note(value))),
+        write: (buffer, value) => Effect.tap(backend.write(buffer, value), () => Effect.sync(() => note(value)))
+      }
+      const [norm, other] = ["model.norm.weight", "model.layers.0.mlp.up_proj.weight"]
+      const next = policyOf({
+        ...weights,
+        [norm]: initialWeights(config, 2)[norm],
+        [other]: initialWeights(config, 2)[other]
+      })
+      for (const { weights: own } of [policy, next])
+        for (const [name, value] of Object.entries(own)) names.set(value, name)
+      const { Sync, Sample } = yield* Effect.provideService(handlers(7), Backend, counting)
+      yield* Sync({ policy })
+      expect(moved.toSorted()).toEqual(Object.keys(weights).toSorted())
+      moved = []
+      yield* Sync({ policy: next })
+      expect(moved.toSorted()).toEqual([other, norm])
+      // And samples as one that has loaded all of it.
+      const fresh = yield* handlers(7)
+      const unit = unitOf(asked(0, [20, 30]))
+      const all = yield* fresh.Sample({ unit, version: yield* fresh.Sync({ policy: next }) })
+      expect(written(yield* Sample({ unit, version: next.version }))).toEqual(written(all))
     }).pipe(Effect.scoped, Effect.provide(Reference.layer))
   )
 

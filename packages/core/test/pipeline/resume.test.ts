@@ -124,7 +124,7 @@ describe("resume", () => {
     () =>
       Effect.gen(function* () {
         const gain = Verifier.make(Reward.informationGain(), { decay: 0.5 })
-        const measure = ({ version }: { readonly version: string }) => Effect.succeed(parseInt(version.slice(0, 8), 16))
+        const measure = ({ updates }: { readonly updates: number }) => Effect.succeed(1 / (1 + Math.abs(updates - 2)))
         const pipeline = small({
           verifier: gain,
           dynamicSampling: { fromStep: 1, maxAttempts: 2, minGroups: 1 },

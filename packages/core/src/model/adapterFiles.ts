@@ -1,0 +1,158 @@
+/**
+ * Adapters as PEFT keeps them: adapter_config.json and adapter_model.safetensors, without the base model.
+ * Source: https://github.com/huggingface/peft, `LoraConfig` and `save_pretrained`, version 0.21.
+ */
+import { join } from "node:path"
+import { Effect, Predicate, Result, Schema } from "effect"
+import { writeTextAtomically } from "../storage/atomic.ts"
+import { Disk, readWhole } from "../storage/Disk.ts"
+import type { StorageError } from "../storage/StorageError.ts"
+import { adaptersOf, configWithLora, withoutLora } from "./adapters.ts"
+import type { Lora } from "./Lora.ts"
+import { ModelConfigError } from "./ModelConfig.ts"
+import type { StoredModel } from "./ModelDirectory.ts"
+import { modelSource } from "./modelFile.ts"
+import { namesOf } from "./parameters.ts"
+import { readSafetensors, writeSafetensors } from "./safetensors.ts"
+import type { SafetensorsError } from "./SafetensorsError.ts"
+import { checkWeights, WeightsError } from "./weights.ts"
+
+const configName = "adapter_config.json"
+const weightsName = "adapter_model.safetensors"
+
+/** What PEFT puts before the names that the base model's weights have. */
+const prefix = "base_model.model."
+
+const Config = Schema.Struct({
+  peft_type: Schema.Literal("LORA"),
+  base_model_name_or_path: Schema.NullOr(Schema.String),
+  r: Schema.Int,
+  lora_alpha: Schema.Finite,
+  target_modules: Schema.Array(Schema.String),
+  use_rslora: Schema.optionalKey(Schema.Boolean)
+})
+
+/** What adapters may ask for that is not done here, each with the values that ask for nothing. */
+const unsupported: ReadonlyArray<readonly [string, ReadonlyArray<unknown>]> = [
+  ["bias", ["none"]],
+  ["use_dora", [false]],
+  ["lora_bias", [false]],
+  ["use_bdlora", [false, null]],
+  ["modules_to_save", [null]],
+  ["layers_to_transform", [null]],
+  ["layers_pattern", [null]],
+  ["exclude_modules", [null]],
+  ["target_parameters", [null]],
+  ["trainable_token_indices", [null]],
+  ["layer_replication", [null]],
+  ["alora_invocation_tokens", [null]],
+  ["rank_pattern", []],
+  ["alpha_pattern", []]
+]
+
+const asksNothing = (value: unknown, idle: ReadonlyArray<unknown>): boolean =>
+  value === undefined ||
+  idle.includes(value) ||
+  (Array.isArray(value) && value.length === 0) ||
+  (Predicate.isObject(value) && Object.keys(value).length === 0)
+
+/** What an adapter_config.json says, or why adapters like it are not read here. */
+export const parseAdapterConfig = (json: unknown, path: string): Result.Result<Lora, ModelConfigError> => {
+  const refuse = (reason: string) => Result.fail(new ModelConfigError({ path, reason }))
+  if (Predicate.isObject(json)) {
+    const given: Readonly<Record<string, unknown>> = { ...json }
+    const asked = unsupported.find(([key, idle]) => !asksNothing(given[key], idle))
+    if (asked !== undefined) return refuse(`${asked[0]} is ${JSON.stringify(given[asked[0]])}, which is not supported`)
+  }
+  return Result.mapBoth(Schema.decodeUnknownResult(Config)(json), {
+    onFailure: ({ message }) => new ModelConfigError({ path, reason: message.replaceAll(/\s*\n\s*/g, " ") }),
+    onSuccess: ({ base_model_name_or_path: base, r, lora_alpha, target_modules, use_rslora = false }): Lora => ({
+      base: base ?? "",
+      rank: r,
+      alpha: lora_alpha,
+      targets: target_modules,
+      rankStabilized: use_rslora
+    })
+  })
+}
+
+/** Reads what the adapters of a directory are like, and which model they belong to. */
+export const readAdapterConfig = (directory: string): Effect.Effect<Lora, ModelConfigError | StorageError> =>
+  Effect.gen(function* () {
+    const path = join(directory, configName)
+    const text = new TextDecoder().decode(yield* readWhole(path, 2 ** 24))
+    const json: unknown = yield* Effect.try({
+      try: () => JSON.parse(text),
+      catch: () => new ModelConfigError({ path, reason: "is not JSON" })
+    })
+    return yield* Effect.fromResult(parseAdapterConfig(json, path))
+  })
+
+/** Whether a directory holds adapters and no model. */
+export const isAdapterDirectory = (directory: string): Effect.Effect<boolean> =>
+  Effect.map(namesIn(directory), (names) => names.includes(configName) && !names.includes("config.json"))
+
+/** Where the model lies that the adapters of a directory name: as it stands, or seen from there. */
+export const baseOf = (directory: string): Effect.Effect<string, ModelConfigError | StorageError> =>
+  Effect.gen(function* () {
+    const { base } = yield* readAdapterConfig(directory)
+    for (const place of base === "" ? [] : [base, join(directory, base)]) {
+      const source = yield* modelSource(place)
+      if (source._tag !== "directory" || (yield* namesIn(place)).includes("config.json")) return place
+    }
+    const reason = `its base model ${JSON.stringify(base)} is not here; base_model_name_or_path has to be the path of one`
+    return yield* new ModelConfigError({ path: join(directory, configName), reason })
+  })
+
+/** None where the directory is not there. */
+const namesIn = (directory: string): Effect.Effect<ReadonlyArray<string>> =>
+  Effect.flatMap(Disk, (disk) => Effect.orElseSucceed(disk.list(directory), () => []))
+
+/** The base model with the adapters of a directory; adapters that it has are left out. */
+export const attachAdapters = (
+  directory: string,
+  lora: Lora,
+  base: StoredModel
+): Effect.Effect<StoredModel, ModelConfigError | SafetensorsError | WeightsError> =>
+  Effect.gen(function* () {
+    const bare = withoutLora(base)
+    const config = yield* Effect.fromResult(configWithLora(bare.config, lora, join(directory, configName)))
+    const path = join(directory, weightsName)
+    const stored = Object.entries(yield* readSafetensors(path))
+    const stray = stored.find(([name]) => !name.startsWith(prefix))
+    if (stray !== undefined) {
+      return yield* new WeightsError({ path, reason: `tensor ${JSON.stringify(stray[0])} is no adapter` })
+    }
+    const adapters = stored.map(([name, tensor]) => [name.slice(prefix.length), tensor] as const)
+    const known = adapters.find(([name]) => Object.hasOwn(bare.weights, name))
+    if (known !== undefined) {
+      return yield* new WeightsError({ path, reason: `tensor ${JSON.stringify(known[0])} is one of the base model` })
+    }
+    const all = { ...bare.weights, ...Object.fromEntries(adapters) }
+    return { ...bare, config, weights: yield* Effect.fromResult(checkWeights(config, all, path)) }
+  })
+
+/** The files of a model's adapters, into a directory that the caller will publish. */
+export const writeAdapterFiles = (
+  directory: string,
+  { config: model, weights }: Pick<StoredModel, "config" | "weights">,
+  lora: Lora
+): Effect.Effect<void, StorageError> =>
+  Effect.gen(function* () {
+    const config = {
+      peft_type: "LORA",
+      task_type: "CAUSAL_LM",
+      base_model_name_or_path: lora.base,
+      r: lora.rank,
+      lora_alpha: lora.alpha,
+      lora_dropout: 0,
+      target_modules: lora.targets,
+      use_rslora: lora.rankStabilized,
+      bias: "none",
+      fan_in_fan_out: namesOf(model).stored === "inOut",
+      inference_mode: true
+    }
+    yield* writeTextAtomically(join(directory, configName), `${JSON.stringify(config, undefined, 2)}\n`)
+    const named = Object.entries(adaptersOf(weights)).map(([name, tensor]) => [`${prefix}${name}`, tensor] as const)
+    yield* writeSafetensors(join(directory, weightsName), Object.fromEntries(named))
+  })
