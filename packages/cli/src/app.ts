@@ -8,6 +8,7 @@ import { CliConfig, CliOutput, Command, GlobalFlag } from "effect/cli"
 import { backends } from "./commands/backends.ts"
 import { bench } from "./commands/bench.ts"
 import { evaluate } from "./commands/eval.ts"
+import { merge } from "./commands/merge.ts"
 import { replay } from "./commands/replay.ts"
 import { resume } from "./commands/resume.ts"
 import { reward } from "./commands/reward.ts"
@@ -21,7 +22,7 @@ import { version } from "./version.ts"
 
 const root = Command.make("foretoken").pipe(
   Command.withDescription("Reinforcement Pre-Training: a language model thinks about what comes next in a text."),
-  Command.withSubcommands([quickstart, train, resume, evaluate, score, sample, reward, replay, backends, bench])
+  Command.withSubcommands([quickstart, train, resume, evaluate, score, sample, merge, reward, replay, backends, bench])
 )
 
 /** Help goes to stdout where it was asked for; what is wrong with a call `failureOf` says, in one line. */

@@ -35,6 +35,14 @@ export const usually =
 export const maybe = <A>(flag: Flag.Flag<A>): Flag.Flag<A | undefined> =>
   Flag.map(Flag.optional(flag), Option.getOrUndefined)
 
+/** Names, separated by commas; none where it is left out. */
+export const names = (name: string): Flag.Flag<ReadonlyArray<string>> =>
+  Flag.String(name).pipe(
+    Flag.withMetavar("NAME,..."),
+    Flag.map((text) => text.split(",").map((part) => part.trim())),
+    Flag.withDefault<ReadonlyArray<string>>([])
+  )
+
 export const model = Flag.String("model").pipe(
   Flag.withMetavar("DIR|FILE"),
   Flag.withDescription(

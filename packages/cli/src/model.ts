@@ -1,6 +1,24 @@
-import { checkVocabulary, initialWeights, loadPolicy, loadTokenizer, presetConfig, Synthetic } from "@foretoken/core"
-import type { LoadedModel, ModelConfigError, ModelError, SpecialToken, Tokenizer, WeightsError } from "@foretoken/core"
+import { resolve } from "node:path"
+import {
+  checkVocabulary,
+  initialWeights,
+  loadPolicy,
+  loadTokenizer,
+  presetConfig,
+  Synthetic,
+  withLora
+} from "@foretoken/core"
+import type {
+  LoadedModel,
+  LoraOptions,
+  ModelConfigError,
+  ModelError,
+  SpecialToken,
+  Tokenizer,
+  WeightsError
+} from "@foretoken/core"
 import * as Effect from "effect/Effect"
+import { UsageError } from "./failure.ts"
 
 export type ModelFailure = ModelError | ModelConfigError | WeightsError | Tokenizer.TokenizerError
 
@@ -10,6 +28,37 @@ export interface ModelChoice {
   /** Where the tokenizer lies, if not with the model; a preset alone has that of the generated corpus. */
   readonly tokenizer: string | undefined
 }
+
+/** What `foretoken train` has to say of it. */
+export interface TrainedModelChoice extends ModelChoice {
+  readonly loraRank: number | undefined
+  readonly loraAlpha: number | undefined
+  readonly loraTargets: ReadonlyArray<string>
+}
+
+/** The same with new adapters on it, where they are asked for. */
+export const openTrainedModel = (
+  choice: TrainedModelChoice,
+  seed: number
+): Effect.Effect<LoadedModel, ModelFailure | UsageError> =>
+  Effect.gen(function* () {
+    const { model, loraRank, loraAlpha, loraTargets } = choice
+    const opened = yield* openModel(choice, seed)
+    if (loraRank === undefined) {
+      if (loraAlpha === undefined && loraTargets.length === 0) return opened
+      return yield* new UsageError({
+        message: "--lora-alpha and --lora-targets are of adapters; --lora-rank asks for them"
+      })
+    }
+    const asked: LoraOptions = {
+      rank: loraRank,
+      seed,
+      ...(loraAlpha === undefined ? {} : { alpha: loraAlpha }),
+      ...(loraTargets.length === 0 ? {} : { targets: loraTargets })
+    }
+    const base = model.startsWith(presetPrefix) ? model : resolve(model)
+    return { ...opened, stored: yield* Effect.fromResult(withLora(opened.stored, base, asked)) }
+  })
 
 const presetPrefix = "preset:"
 

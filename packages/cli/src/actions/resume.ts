@@ -5,7 +5,7 @@ import * as Option from "effect/Option"
 import type * as Scope from "effect/Scope"
 import { backendLayer } from "../backend.ts"
 import { InputError } from "../failure.ts"
-import { openModel } from "../model.ts"
+import { openTrainedModel } from "../model.ts"
 import { makeProgress } from "../Progress.ts"
 import { howToGoOn } from "../training/howToGoOn.ts"
 import { resumedRun } from "../training/reinforcementRun.ts"
@@ -51,7 +51,7 @@ const resumed = Effect.fnUntraced(function* (input: Input, flags: TrainFlags) {
   const { name: backend } = yield* Backend
   const { run: directory } = input
   const corpus = yield* Corpus.open(flags.corpus, { field: flags.field })
-  const policy = yield* openModel(flags, flags.seed)
+  const policy = yield* openTrainedModel(flags, flags.seed)
   const progress = yield* makeProgress({ title: "rpt", unit: "steps", total: flags.steps })
   const training = {
     input: flags,

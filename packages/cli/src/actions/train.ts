@@ -7,7 +7,7 @@ import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import type * as Scope from "effect/Scope"
 import { backendLayer } from "../backend.ts"
-import { openModel } from "../model.ts"
+import { openTrainedModel } from "../model.ts"
 import { duration, makeProgress } from "../Progress.ts"
 import { freeRunDirectory } from "../runDirectory.ts"
 import { table } from "../table.ts"
@@ -62,7 +62,7 @@ const trained = Effect.fnUntraced(function* (input: Input) {
   const began = yield* Clock.currentTimeMillis
   const { name: backend } = yield* Backend
   const corpus = yield* Corpus.open(input.corpus, { field: input.field })
-  const policy = yield* openModel(input, input.seed)
+  const policy = yield* openTrainedModel(input, input.seed)
   const directory = input.run ?? (yield* freeRunDirectory(input))
   const progress = yield* makeProgress({ title: input.objective, unit: "steps", total: input.steps })
   let begun = false

@@ -62,6 +62,35 @@ const learning = {
   )
 }
 
+const parameters = {
+  loraRank: flags.maybe(
+    flags
+      .whole("lora-rank", 1)
+      .pipe(
+        Flag.withDescription(
+          "trains adapters of this rank beside the projections, and nothing else; checkpoints hold them as PEFT does"
+        )
+      )
+  ),
+  loraAlpha: flags.maybe(
+    flags
+      .positive("lora-alpha")
+      .pipe(Flag.withDescription("what adapters add counts alpha / rank times (default: twice the rank)"))
+  ),
+  loraTargets: flags
+    .names("lora-targets")
+    .pipe(
+      Flag.withDescription("projections that get adapters, by the end of their names: q_proj,v_proj (default: all)")
+    ),
+  freeze: flags
+    .names("freeze")
+    .pipe(
+      Flag.withDescription(
+        "weights that are left alone, by names or their beginnings: model.embed_tokens,model.layers.0; * stands for anything"
+      )
+    )
+}
+
 const judging = {
   reward: flags.reward,
   certificate: flags.maybe(
@@ -125,6 +154,7 @@ export const train = makeCommand({
     ...problems,
     ...sampling,
     ...learning,
+    ...parameters,
     ...judging,
     ...traces,
     ...flags.backend

@@ -76,7 +76,8 @@ const reinforcementPipeline = ({ input, corpus, policy, say }: Training) =>
         advantage: Advantage[input.advantage],
         loss: input.lag === 0 ? Loss.clipped({ low: input.low, high: input.high }) : Loss.truncated({ cap: input.cap }),
         learningRate: input.lr ?? 1e-6,
-        schedule: Schedule.constant(1, input.warmup)
+        schedule: Schedule.constant(1, input.warmup),
+        frozen: input.freeze
       }),
       lag: input.lag,
       batch: { documentsPerStep, documentsPerUnit: Math.min(2, documentsPerStep) },

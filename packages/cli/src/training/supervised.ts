@@ -24,6 +24,7 @@ export const trainedBy = <E extends Error>(
       seed: input.seed,
       run: directory,
       onStep,
+      frozen: input.freeze,
       ...how,
       about: { corpus: corpus.name, ...how.about }
     }),
