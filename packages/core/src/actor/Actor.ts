@@ -229,8 +229,10 @@ export const make = <P extends Protocol.Protocol, E, R>(
     const ref: ActorRef<P> = {
       name,
       protocol,
-      // The handler of M answers with these types; the mailbox in between only carries them.
-      ask: ((request: string, payload: unknown) => mailbox.ask(request, payload)) as ActorRef<P>["ask"],
+      // The handler of M answers with these types; the mailbox in between only carries them. It is the one of the moment: what is
+      // asked again may meet another.
+      ask: ((request: string, payload: unknown) =>
+        Effect.suspend(() => mailbox.ask(request, payload))) as ActorRef<P>["ask"],
       get stats() {
         const { incarnations, ...counted } = counts
         const restarted = Math.max(0, incarnations - 1)

@@ -2,9 +2,25 @@
 import type { AdvantagedGroup, Group } from "../rl/Group.ts"
 import type { LedgerRecord, RecordOf } from "../run/Ledger.ts"
 import type { Unit } from "./messages.ts"
+import type { SetAside } from "./poison.ts"
 
 /** A unit of step `step` (counting from 1) that was sampled and verified: its documents, problems, rollouts, verdicts. */
-export const unitRecords = (step: number, unit: Unit, groups: ReadonlyArray<Group>): ReadonlyArray<LedgerRecord> => {
+export const unitRecords = (step: number, unit: Unit, groups: ReadonlyArray<Group>): ReadonlyArray<LedgerRecord> => [
+  ...askedRecords(step, unit),
+  ...groups.flatMap((group) => groupRecords(step, group))
+]
+
+/** One that was set aside: its documents, its problems, and why. */
+export const asideRecords = (step: number, unit: Unit, why: SetAside): ReadonlyArray<LedgerRecord> => [
+  ...askedRecords(step, unit),
+  { _tag: "aside", step, unit: unit.index, problems: problemsOf(unit), ...why }
+]
+
+/** Ids of the problems of a unit, in their order. */
+export const problemsOf = ({ documents }: Unit): ReadonlyArray<string> =>
+  documents.flatMap(({ problems }) => problems.map(({ id }) => id))
+
+const askedRecords = (step: number, unit: Unit): ReadonlyArray<LedgerRecord> => {
   const asked = unit.documents.flatMap(({ epoch, problems }) => problems.map((problem) => ({ epoch, problem })))
   const documents = new Map(asked.map(({ problem: { document } }) => [document.id, document]))
   return [
@@ -13,8 +29,7 @@ export const unitRecords = (step: number, unit: Unit, groups: ReadonlyArray<Grou
       const { id, document, anchor, continuation } = problem
       const where = { unit: unit.index, place, of: asked.length }
       return { _tag: "problem", step, id, epoch, document: document.id, anchor, continuation, ...where }
-    }),
-    ...groups.flatMap((group) => groupRecords(step, group))
+    })
   ]
 }
 
@@ -27,10 +42,10 @@ const groupRecords = (step: number, { problem, rollouts }: Group): ReadonlyArray
     ]
   })
 
-/** What step `step` learns from, of all the problems that were asked for it. */
+/** What step `step` learns from, of all the problems that were judged for it. */
 export const batchRecord = (
   step: number,
-  asked: ReadonlyArray<string>,
+  judged: ReadonlyArray<string>,
   groups: ReadonlyArray<AdvantagedGroup>
 ): RecordOf<"batch"> => {
   const problems = groups.map(({ problem }) => problem.id)
@@ -42,6 +57,6 @@ export const batchRecord = (
     problems,
     rollouts: rollouts.map(({ rollout }) => rollout.id),
     advantages: Float64Array.from(rollouts, ({ advantage }) => advantage),
-    unused: asked.filter((id) => !used.has(id))
+    unused: judged.filter((id) => !used.has(id))
   }
 }

@@ -16,6 +16,7 @@ import { checkRun } from "./checkRun.ts"
 import { firstDifference } from "./firstDifference.ts"
 import { manifestOf } from "./manifestOf.ts"
 import type { Pipeline } from "./Pipeline.ts"
+import type { SetAside } from "./poison.ts"
 import { loadPolicy } from "./policySource.ts"
 import { policyOf } from "./Progress.ts"
 import { settingsOfStored, StoredSettings } from "./RunSettings.ts"
@@ -96,7 +97,13 @@ export const openResumed = Effect.fnUntraced(function* (pipeline: Pipeline, opti
   const resumed: RecordOf<"resumed"> = { _tag: "resumed", step: start.step, policy }
   yield* ledger.append([differs.length === 0 ? resumed : { ...resumed, differs }])
   yield* ledger.sync
-  const running = yield* openFiles({ ...parts, run, ledger, kept: yield* listCheckpoints(run) })
+  const running = yield* openFiles({
+    ...parts,
+    run,
+    ledger,
+    kept: yield* listCheckpoints(run),
+    knownPoison: history.aside
+  })
   return { _tag: "Running", running } satisfies Opened
 })
 
@@ -137,21 +144,32 @@ interface History {
   readonly step: number
   /** The last word, if it was one. */
   readonly ended: Option.Option<RecordOf<"ended">>
+  /** By unit: what some update went without. */
+  readonly aside: ReadonlyMap<number, SetAside>
+  /** And what some update would have gone without, if it came to it. */
+  readonly pending: ReadonlyArray<RecordOf<"aside">>
 }
 
 /** What a ledger says, record by record: it need not fit in memory. */
 const readHistory = (directory: string) =>
   Stream.runFold(
     ledgerRecords(directory),
-    (): History => ({ begun: Option.none(), step: 0, ended: Option.none() }),
+    (): History => ({ begun: Option.none(), step: 0, ended: Option.none(), aside: new Map(), pending: [] }),
     (history, record: LedgerRecord): History => {
       switch (record._tag) {
         case "begun":
           return { ...history, begun: Option.some(record) }
-        case "update":
-          return { ...history, step: record.step }
+        case "aside":
+          return { ...history, pending: [...history.pending, record] }
+        case "update": {
+          const own = history.pending.filter(({ step }) => step === record.step)
+          const aside = new Map(history.aside)
+          for (const { unit, during, cause } of own) aside.set(unit, { during, cause })
+          const pending = history.pending.filter(({ step }) => step > record.step)
+          return { ...history, step: record.step, aside, pending }
+        }
         case "resumed":
-          return { ...history, step: record.step, ended: Option.none() }
+          return { ...history, step: record.step, ended: Option.none(), pending: [] }
         case "ended":
           return { ...history, ended: Option.some(record) }
         default:

@@ -14,6 +14,7 @@ import { reasonOf } from "../storage/StorageError.ts"
 import type { StorageError } from "../storage/StorageError.ts"
 import type { Backend } from "../tensor/Backend.ts"
 import type { Pipeline } from "./Pipeline.ts"
+import type { TooManySetAside } from "./poison.ts"
 import type { NoPolicy } from "./PolicyStore.ts"
 import type { ProblemError } from "./ProblemSource.ts"
 import type { Progress } from "./Progress.ts"
@@ -68,6 +69,7 @@ export type PipelineError =
   | NotSynced
   | BufferFull
   | GroupsLost
+  | TooManySetAside
   | ActorCrashed
   | ActorStopped
   | SupervisorFailure

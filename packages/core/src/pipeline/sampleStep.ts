@@ -2,9 +2,11 @@ import { Clock, Effect, Schedule } from "effect"
 import type { Group } from "../rl/Group.ts"
 import { collect } from "../rl/dynamicSampling.ts"
 import { followPolicy } from "./followPolicy.ts"
-import { unitRecords } from "./ledgerRecords.ts"
+import { asideRecords, problemsOf, unitRecords } from "./ledgerRecords.ts"
 import type { Baseline, Policy, Unit, VerifiedUnit } from "./messages.ts"
 import type { Pipeline } from "./Pipeline.ts"
+import { countInARow, isPoison, TooManySetAside, whyAside } from "./poison.ts"
+import type { SetAside } from "./poison.ts"
 import type { Position, Skipped } from "./ProblemSource.ts"
 import { syncPool } from "./samplerPool.ts"
 import type { Running } from "./startRun.ts"
@@ -13,14 +15,16 @@ import type { Running } from "./startRun.ts"
 export interface SamplingState {
   readonly problems: Position
   readonly baseline: Baseline
+  /** Units in a row that were set aside, up to here. */
+  readonly asideInARow: number
 }
 
 /** A step whose groups wait in the buffer, and how they were come by. */
 export interface Sampled {
   /** Counting from 1. */
   readonly step: number
-  /** Ids of all problems that were asked for it, in the order of the stream. */
-  readonly asked: ReadonlyArray<string>
+  /** Ids of all problems that were judged for it, in the order of the stream. */
+  readonly judged: ReadonlyArray<string>
   /** Groups that were put into the buffer. */
   readonly put: number
   readonly metrics: Readonly<Record<string, number>>
@@ -38,7 +42,8 @@ export const groupsPerStep = ({ batch, problems }: Pick<Pipeline, "batch" | "pro
 
 /**
  * Samples a step (counting from 1) into the buffer: rounds of units through sampler and verifier, until dynamic sampling has
- * enough. What is sampled follows from the policy and the state alone, whoever was done first.
+ * enough. What is sampled follows from the policy and the state alone, whoever was done first. A unit that crashes its sampler
+ * or verifier again when it is asked again is set aside: the step learns from the others.
  */
 export const sampleStep = Effect.fnUntraced(function* (
   running: Running,
@@ -53,7 +58,9 @@ export const sampleStep = Effect.fnUntraced(function* (
   const baseline = baselineDecay === undefined ? policy : followPolicy(before.baseline, policy, baselineDecay)
   const pool = yield* syncPool(samplers, policy)
   const verified: Array<VerifiedUnit> = []
-  const asked: Array<string> = []
+  const judged: Array<string> = []
+  let aside = 0
+  let { asideInARow } = before
   let problems = before.problems
   let skipped: Skipped = { tooShort: 0, tooEasy: 0 }
 
@@ -63,17 +70,34 @@ export const sampleStep = Effect.fnUntraced(function* (
     skipped = found.skipped
     return found.unit
   })
-  const through = Effect.fnUntraced(function* (unit: Unit) {
+  const setAside = Effect.fnUntraced(function* (unit: Unit, why: SetAside) {
+    yield* ledger.append(asideRecords(step, unit, why))
+    aside += problemsOf(unit).length
+    return why
+  })
+  const sampleAndVerify = Effect.fnUntraced(function* (unit: Unit) {
     const groups = yield* verifier.ask("Verify", { groups: yield* pool.sample(unit), policy, baseline })
     yield* ledger.append(unitRecords(step, unit, groups))
-    return { step, index: unit.index, policyUpdates: policy.updates, groups }
+    return { step, index: unit.index, policyUpdates: policy.updates, groups } satisfies VerifiedUnit
   })
+  const through = (unit: Unit) => {
+    const known = running.knownPoison.get(unit.index)
+    if (known !== undefined) return setAside(unit, known)
+    return Effect.catchIf(sampleAndVerify(unit), isPoison, (crash) => setAside(unit, whyAside(crash)))
+  }
   const round = Effect.gen(function* () {
     const units = yield* Effect.replicateEffect(nextUnit, unitsPerStep(pipeline))
-    asked.push(...units.flatMap(({ documents }) => documents.flatMap(({ problems }) => problems.map(({ id }) => id))))
     const done = yield* Effect.forEach(units, through, { concurrency: samplers.length })
-    verified.push(...done)
-    return done.flatMap(({ groups }) => groups)
+    const count = countInARow(
+      asideInARow,
+      done.map((outcome) => ("groups" in outcome ? "verified" : outcome))
+    )
+    if (count instanceof TooManySetAside) return yield* count
+    asideInARow = count
+    const whole = done.filter((outcome) => "groups" in outcome)
+    judged.push(...whole.flatMap(({ groups }) => groups.map(({ problem }) => problem.id)))
+    verified.push(...whole)
+    return whole.flatMap(({ groups }) => groups)
   })
 
   const { groups, groupsSampled, attempts } = yield* collect(
@@ -94,10 +118,11 @@ export const sampleStep = Effect.fnUntraced(function* (
   }
   const metrics = {
     "groups/sampled": groupsSampled,
+    "problems/aside": aside,
     "sampling/rounds": attempts,
     "documents/too_short": skipped.tooShort,
     "documents/too_easy": skipped.tooEasy,
     "seconds/sample": ((yield* Clock.currentTimeMillis) - began) / 1000
   }
-  return { step, asked, put: groups.length, metrics, after: { problems, baseline } } satisfies Sampled
+  return { step, judged, put: groups.length, metrics, after: { problems, baseline, asideInARow } } satisfies Sampled
 })

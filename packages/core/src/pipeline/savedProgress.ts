@@ -71,7 +71,7 @@ export const progressOf = Effect.fnUntraced(function* (
   return {
     step: saved.step,
     recent: [first, ...rest] as const,
-    sampling: { problems: saved.problems, baseline },
+    sampling: { problems: saved.problems, baseline, asideInARow: 0 },
     metrics,
     optimizer: { updates: saved.updates, moments: optimizer }
   }

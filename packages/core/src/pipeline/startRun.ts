@@ -17,6 +17,7 @@ import { makeCheckpointKeeper } from "./checkpointKeeper.ts"
 import { fitProblems } from "./fitProblems.ts"
 import { manifestOf } from "./manifestOf.ts"
 import type { Pipeline } from "./Pipeline.ts"
+import type { SetAside } from "./poison.ts"
 import { loadPolicy } from "./policySource.ts"
 import type { LoadedModel } from "./policySource.ts"
 import { beginning } from "./ProblemSource.ts"
@@ -47,13 +48,13 @@ export const startRun = Effect.fnUntraced(function* (pipeline: Pipeline, options
   const run = yield* createRun(options.run, manifest)
   const ledger = yield* openLedger(ledgerDirectory(run))
   yield* ledger.append([beginningRecord(run, pipeline, start)])
-  return yield* openFiles({ ...parts, run, ledger, kept: [] })
+  return yield* openFiles({ ...parts, run, ledger, kept: [], knownPoison: new Map() })
 })
 
 /** A run that has made no step. */
 export const firstPoint = Effect.fnUntraced(function* ({ stored: { weights } }: LoadedModel) {
   const policy = { version: PolicyVersion.make(yield* hashWeights(weights)), updates: 0, weights }
-  const sampling = { problems: beginning, baseline: policy }
+  const sampling = { problems: beginning, baseline: policy, asideInARow: 0 }
   return { step: 0, recent: [policy], sampling, metrics: {}, optimizer: freshState } satisfies StartingPoint
 })
 
@@ -88,6 +89,8 @@ interface OnDisk {
   readonly ledger: Ledger
   /** Checkpoints that there are. */
   readonly kept: ReadonlyArray<CheckpointEntry>
+  /** Units that an update has gone without: made again, it goes without them again, and nobody dies of them. */
+  readonly knownPoison: ReadonlyMap<number, SetAside>
 }
 
 /** And those that are: rows of steps after the starting point are made again. */

@@ -15,7 +15,8 @@ export const rolloutMetrics = (groups: ReadonlyArray<Group>): Readonly<Record<st
   const rewards = all.flatMap(({ verdict }) => (verdict._tag === "Scored" ? [verdict.value] : []))
   const logprobs = all.flatMap(({ rollout }) => Array.from(rollout.behaviourLogprobs))
   const answers = all.flatMap(({ prediction }) => (prediction.outcome === "answered" ? [prediction.bytes.length] : []))
-  const shareOf = (has: (rollout: ScoredRollout) => boolean) => all.filter(has).length / all.length
+  const share = (count: number, of: number) => count / Math.max(1, of)
+  const shareOf = (has: (rollout: ScoredRollout) => boolean) => share(all.filter(has).length, all.length)
   const byOutcome = outcomes.map((outcome) => [
     `outcome/${outcome}`,
     shareOf(({ prediction }) => prediction.outcome === outcome)
@@ -24,13 +25,13 @@ export const rolloutMetrics = (groups: ReadonlyArray<Group>): Readonly<Record<st
     "reward/mean": mean(rewards),
     "reward/unscorable": shareOf(({ verdict }) => verdict._tag === "Unscorable"),
     ...Object.fromEntries(
-      [...unscorableCounts(all)].map(([kind, count]) => [`reward/unscorable/${kind}`, count / all.length])
+      [...unscorableCounts(all)].map(([kind, count]) => [`reward/unscorable/${kind}`, share(count, all.length)])
     ),
-    "groups/informative": groups.filter(hasSignal).length / groups.length,
-    "groups/solved": groups.filter(solved).length / groups.length,
+    "groups/informative": share(groups.filter(hasSignal).length, groups.length),
+    "groups/solved": share(groups.filter(solved).length, groups.length),
     // The expected surprise of a sampled token is the entropy, so its mean over the tokens estimates it.
     entropy: -mean(logprobs),
-    "completion/tokens": logprobs.length / all.length,
+    "completion/tokens": share(logprobs.length, all.length),
     "prediction/bytes": mean(answers),
     ...Object.fromEntries(byOutcome),
     ...partMeans(all)

@@ -32,7 +32,7 @@ export const takeStep = Effect.fnUntraced(function* (
   const ages = units.map(({ policyUpdates }) => before.updates - policyUpdates)
   const { advantage } = pipeline.optimizer.settings
   const advantaged = groups.map((group) => assign(advantage, group))
-  yield* ledger.append([batchRecord(step, sampled.asked, advantaged)])
+  yield* ledger.append([batchRecord(step, sampled.judged, advantaged)])
   const updated = yield* actors.optimizer.ask("Update", { step, groups })
   const { version: to, updates } = updated.policy
   yield* ledger.append([{ _tag: "update", step, from: before.version, to, updates, metrics: updated.metrics }])

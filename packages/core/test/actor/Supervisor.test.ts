@@ -138,6 +138,18 @@ describe("linked death", () => {
     })
   )
 
+  it.effect("a message that is sent again goes to the actor that there is now", () =>
+    Effect.gen(function* () {
+      const { supervisor, refs } = yield* family("one-for-one", 1)
+      const add = refs[1].ask("Add", { n: 1 })
+      yield* crash(refs[1])
+      expect((yield* Effect.flip(add))._tag).toBe("ActorStopped")
+      yield* TestClock.adjust("1 second")
+      expect(supervisor.stats).toMatchObject({ restarted: 1, down: false })
+      expect(yield* add).toBe(1)
+    })
+  )
+
   it.effect("what is linked goes through untouched while nothing dies", () =>
     Effect.gen(function* () {
       const { supervisor } = yield* family("one-for-one", 1)

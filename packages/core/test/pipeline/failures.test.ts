@@ -78,21 +78,6 @@ describe("a pipeline in which something goes wrong", () => {
       expect(metrics["reward/mean"]).toBe(1)
     })
   )
-
-  it.live("fails when a sampler crashes over the same unit every time", () =>
-    Effect.gen(function* () {
-      const { protocol, settings, make } = Sampler.make({ groupSize: 3, maxTokens: 6 })
-      const sampler: Sampler.SamplerStage = {
-        protocol,
-        settings,
-        make: (context) =>
-          Effect.map(make(context), ({ Sync }) => ({ Sync, Sample: () => Effect.die(new Error("poison")) }))
-      }
-      const error = yield* Effect.flip(run(pipelineOf({ sampler }), { run: at("poison"), samplers: 2 }))
-      expect(error).toMatchObject({ _tag: "ActorCrashed", request: "Sample" })
-      expect(jsonLines(at("poison"), "metrics.jsonl")).toEqual([])
-    })
-  )
 })
 
 describe("a pipeline that cannot start", () => {

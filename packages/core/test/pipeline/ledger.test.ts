@@ -27,6 +27,7 @@ describe("the ledger of a run", () => {
       expect(audit(live(records))).toEqual({
         violations: [],
         problems: 24,
+        aside: 0,
         rollouts: 72,
         verdicts: 72,
         updates: 3,
@@ -112,7 +113,8 @@ describe("the ledger of a run", () => {
       const failure = yield* Effect.flip(run(pipelineOf({ verifier: dead }), { run: at("failed") }))
       const { records } = yield* ledgerOf("failed")
       expect(records.at(-1)).toMatchObject({ _tag: "ended", how: "failed", step: 0 })
-      expect(failure._tag).toBe("ActorCrashed")
+      expect(records.at(-1)).toMatchObject({ reason: expect.stringContaining("out of its mind") })
+      expect(failure._tag).toBe("TooManySetAside")
     })
   )
 

@@ -1,5 +1,6 @@
 import { copyFileSync, mkdirSync, readFileSync } from "node:fs"
 import { join } from "node:path"
+import { crc32 } from "node:zlib"
 import { Effect, Option, Result } from "effect"
 import type { Scope } from "effect"
 import * as fc from "fast-check"
@@ -233,14 +234,26 @@ describe("a ledger", () => {
     const whole = bytesOf(await written([runRecords(shape)]), segment(0))
     const header = Buffer.from("666f7265746f6b6e6300000000000000", "hex")
     const crc = Buffer.alloc(4)
-    crc.writeUInt32LE((await import("node:zlib")).crc32(header))
+    crc.writeUInt32LE(crc32(header))
     const bytes = new Uint8Array(Buffer.concat([header, crc, whole.subarray(20)]))
     const memory = withBytes(segment(0), bytes)
     const opened = await on(memory, openLedger(directory))
     expect(Result.getOrThrow(Result.flip(opened)).message).toBe(
-      `${segment(0)}: is written in schema 99; this version of Foretoken reads 1 to 2`
+      `${segment(0)}: is written in schema 99; this version of Foretoken reads 1 to 3`
     )
     expect(bytesOf(memory, segment(0))).toEqual(bytes)
+  })
+
+  it("of schema 2 is read as it stands: nothing that was there has changed since", async () => {
+    const whole = bytesOf(await written([runRecords(shape)]), segment(0))
+    const header = Buffer.concat([Buffer.from("foretokn"), Buffer.from([2, 0, 0, 0, 0, 0, 0, 0])])
+    const crc = Buffer.alloc(4)
+    crc.writeUInt32LE(crc32(header))
+    const { records, flaw } = await read(
+      withBytes(segment(0), new Uint8Array(Buffer.concat([header, crc, whole.subarray(20)])))
+    )
+    expect(flaw).toEqual(Option.none())
+    expect(records).toEqual(runRecords(shape))
   })
 
   it("of schema 1, by another implementation, is read as the current one, and gone on with in a new segment", async () => {

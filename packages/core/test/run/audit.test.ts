@@ -10,13 +10,17 @@ describe("the audit of a ledger", () => {
   it("finds nothing in a run that lost and doubled nothing, and counts what was there", () => {
     fc.assert(
       fc.property(shapes, (shape) => {
-        const { steps, unitsPerStep, problemsPerUnit, groupSize, skipped = [] } = shape
-        const problems = steps * unitsPerStep * problemsPerUnit
+        const { steps, unitsPerStep, problemsPerUnit, groupSize, skipped = [], aside = [] } = shape
+        const units = steps * unitsPerStep
+        const problems = units * problemsPerUnit
+        const setAside = aside.filter((unit) => unit < units).length * problemsPerUnit
+        const judged = problems - setAside
         expect(audit(runRecords(shape))).toEqual({
           violations: [],
           problems,
-          rollouts: problems * groupSize,
-          verdicts: problems * groupSize,
+          aside: setAside,
+          rollouts: judged * groupSize,
+          verdicts: judged * groupSize,
           updates: steps - skipped.filter((step) => step <= steps).length,
           unfinished: 0,
           oldest: 0
@@ -70,6 +74,8 @@ describe("the audit of a ledger", () => {
   it("finds the bugs that lose runs, each by the rule it breaks", () => {
     const shape = { steps: 2, unitsPerStep: 2, problemsPerUnit: 2, groupSize: 2 }
     const records = runRecords(shape)
+    const idsOf = (unit: number) =>
+      records.flatMap((record) => (record._tag === "problem" && record.unit === unit ? [record.id] : []))
     const changed = (change: (record: LedgerRecord) => LedgerRecord) => rulesOf(records.map(change))
     const planted = {
       "a step trained on the batch of another": changed((record) =>
@@ -96,6 +102,19 @@ describe("the audit of a ledger", () => {
       "a buffer that dropped a group in silence": changed((record) =>
         record._tag === "batch" ? { ...record, unused: [] } : record
       ),
+      "a unit that was set aside and learned from all the same": rulesOf([
+        ...records.slice(
+          0,
+          records.findIndex(({ _tag }) => _tag === "batch")
+        ),
+        { _tag: "aside", step: 1, unit: 0, problems: idsOf(0), during: "sampling", cause: "it crashed" },
+        ...records.slice(records.findIndex(({ _tag }) => _tag === "batch"))
+      ]),
+      "a unit of which a part was set aside": rulesOf(
+        runRecords({ ...shape, aside: [1] }).map((record) =>
+          record._tag === "aside" ? { ...record, problems: record.problems.slice(1) } : record
+        )
+      ),
       "a unit of the stream that nobody took": rulesOf(
         records.map((record) =>
           record._tag === "problem" && record.unit > 0 ? { ...record, unit: record.unit + 1 } : record
@@ -110,6 +129,8 @@ describe("the audit of a ledger", () => {
       "a checkpoint of other weights": new Set(["versions in order"]),
       "a retry that doubled a unit under new ids": new Set(["unique id"]),
       "a buffer that dropped a group in silence": new Set(["one batch a problem"]),
+      "a unit that was set aside and learned from all the same": new Set(["one batch a problem"]),
+      "a unit of which a part was set aside": new Set(["nothing missing", "one batch a problem"]),
       "a unit of the stream that nobody took": new Set(["nothing missing"])
     })
   })
@@ -121,10 +142,11 @@ describe("the audit of a ledger", () => {
         const left = records.slice(0, 1 + (at % (records.length - 1)))
         const { violations, problems, unfinished } = audit(left)
         expect(violations).toEqual([])
-        const batches = left.flatMap((record) =>
-          record._tag === "batch" ? [...record.problems, ...record.unused] : []
-        )
-        expect(unfinished).toBe(problems - batches.length)
+        const consumed = left.flatMap((record) => {
+          if (record._tag === "aside") return record.problems
+          return record._tag === "batch" ? [...record.problems, ...record.unused] : []
+        })
+        expect(unfinished).toBe(problems - consumed.length)
       })
     )
   })
@@ -181,7 +203,9 @@ describe("the steps of a ledger", () => {
         expect(steps.map(({ step }) => step)).toEqual(Array.from({ length: shape.steps }, (_, i) => i + 1))
         for (const step of steps) {
           const groups = groupsOf(step)
-          expect(groups.map(({ problem }) => problem.id)).toEqual(step.problems.map(({ id }) => id))
+          const aside = new Set(step.aside.flatMap(({ problems }) => problems))
+          const judged = step.problems.filter(({ id }) => !aside.has(id))
+          expect(groups.map(({ problem }) => problem.id)).toEqual(judged.map(({ id }) => id))
           for (const { problem, rollouts } of groups) {
             expect(rollouts.map(({ id }) => id)).toEqual(rollouts.map((_, index) => `${problem.id}/${index}`))
             expect(rollouts).toHaveLength(shape.groupSize)

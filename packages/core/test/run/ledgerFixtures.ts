@@ -13,11 +13,13 @@ export interface RunShape {
   readonly groupSize: number
   /** Steps whose update is skipped. */
   readonly skipped?: ReadonlyArray<number>
+  /** Units that are set aside. */
+  readonly aside?: ReadonlyArray<number>
 }
 
 /** The records of one step as a run writes them; every third problem is not learned from, every fifth rollout not scored. */
 export const stepRecords = (step: number, updates: number, shape: RunShape): ReadonlyArray<LedgerRecord> => {
-  const { unitsPerStep, problemsPerUnit, groupSize, skipped = [] } = shape
+  const { unitsPerStep, problemsPerUnit, groupSize, skipped = [], aside = [] } = shape
   const records: Array<LedgerRecord> = []
   const batch = { problems: Array<string>(), rollouts: Array<string>(), unused: Array<string>() }
   for (let u = 0; u < unitsPerStep; u++) {
@@ -39,6 +41,11 @@ export const stepRecords = (step: number, updates: number, shape: RunShape): Rea
       }
     })
     records.push(...problems)
+    if (aside.includes(unit)) {
+      const ids = problems.map(({ id }) => id)
+      records.push({ _tag: "aside", step, unit, problems: ids, during: "sampling", cause: "it crashed" })
+      continue
+    }
     for (const { id: problem, place } of problems) {
       const isUsed = (unit + place) % 3 !== 2
       batch[isUsed ? "problems" : "unused"].push(problem)
@@ -102,7 +109,8 @@ export const shapes: fc.Arbitrary<RunShape> = fc.record({
   unitsPerStep: fc.integer({ min: 1, max: 3 }),
   problemsPerUnit: fc.integer({ min: 1, max: 3 }),
   groupSize: fc.integer({ min: 1, max: 3 }),
-  skipped: fc.subarray([1, 2, 3, 4])
+  skipped: fc.subarray([1, 2, 3, 4]),
+  aside: fc.subarray([0, 1, 4])
 })
 
 const text = fc.string({ unit: "binary" }).filter((value) => value.isWellFormed())
@@ -155,6 +163,14 @@ export const anyRecord: fc.Arbitrary<LedgerRecord> = fc.oneof(
       }),
       fc.record({ _tag: tag("Unscorable"), kind: text, reason: text })
     )
+  }),
+  fc.record({
+    _tag: tag("aside"),
+    step,
+    unit: fc.nat(),
+    problems: fc.array(text),
+    during: fc.constantFrom("sampling", "verifying"),
+    cause: text
   }),
   fc.record({
     _tag: tag("batch"),

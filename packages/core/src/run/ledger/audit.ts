@@ -1,7 +1,7 @@
 /**
- * Whether a ledger's records are those of a run that lost nothing and did nothing twice: every problem of an epoch asked and
- * judged once, every rollout judged once, every verdict in at most one batch, one batch and one update a step, versions
- * one from the other. Records are those that `live` leaves.
+ * Whether a ledger's records are those of a run that lost nothing and did nothing twice: every problem of an epoch asked
+ * once, and then judged or set aside once, every rollout judged once, every verdict in at most one batch, one batch and one
+ * update a step, versions one from the other. Records are those that `live` leaves.
  */
 import type { LedgerRecord, RecordOf } from "./records.ts"
 
@@ -24,6 +24,8 @@ export interface Violation {
 export interface Audit {
   readonly violations: ReadonlyArray<Violation>
   readonly problems: number
+  /** Problems of them that were set aside. */
+  readonly aside: number
   readonly rollouts: number
   readonly verdicts: number
   readonly updates: number
@@ -69,6 +71,7 @@ class Auditor {
   updates = 0
   step = 0
   batchOf = 0
+  aside = 0
   verdicts = 0
   oldest = 0
 
@@ -94,6 +97,8 @@ class Auditor {
         return this.seeRollout(record)
       case "verdict":
         return this.seeVerdict(record)
+      case "aside":
+        return this.seeAside(record)
       case "batch":
         return this.seeBatch(record)
       case "update":
@@ -157,6 +162,20 @@ class Auditor {
     made?.verdicts.push(verdict._tag)
     this.verdicts++
     this.require(made?.verdicts.length !== 2, "one verdict a rollout", () => `rollout ${rollout} is judged twice`)
+  }
+
+  seeAside({ step, unit, problems }: RecordOf<"aside">): void {
+    const of = this.units.get(unit)?.of ?? 0
+    this.require(problems.length === of, "nothing missing", () => {
+      return `unit ${unit} of ${of} problems is set aside with ${problems.length}`
+    })
+    this.aside += problems.length
+    for (const id of problems) {
+      const asked = this.asked.get(id)
+      this.require(asked?.step === step, "known reference", () => `problem ${id} is set aside and none of step ${step}`)
+      this.require(this.open.delete(id), "one batch a problem", () => `problem ${id} is consumed and set aside`)
+      this.require(asked?.rollouts.size === 0, "one batch a problem", () => `problem ${id} is answered and set aside`)
+    }
   }
 
   seeBatch({ step, problems, rollouts, advantages, unused }: RecordOf<"batch">): void {
@@ -245,6 +264,7 @@ class Auditor {
     return {
       violations: this.violations,
       problems: this.asked.size,
+      aside: this.aside,
       rollouts: this.made.size,
       verdicts: this.verdicts,
       updates: this.updates,

@@ -2,7 +2,7 @@
 import { Predicate } from "effect"
 
 /** The schema that is written. Raise it with every change that an old reader or an old segment would not survive. */
-export const currentVersion = 2
+export const currentVersion = 3
 
 /** From a version to the next. */
 const steps: Readonly<Record<number, (record: unknown) => unknown>> = {
@@ -12,7 +12,9 @@ const steps: Readonly<Record<number, (record: unknown) => unknown>> = {
     const { verdict } = record
     if (!Predicate.isObject(verdict) || verdict["_tag"] !== "Unscorable") return record
     return { ...record, verdict: { kind: "declined", ...verdict } }
-  }
+  },
+  // Version 3 has units set aside, and all that was there before.
+  2: (record) => record
 }
 
 export const migrate = (record: unknown, version: number): unknown => {

@@ -62,6 +62,20 @@ const Verdict = Schema.TaggedStruct("verdict", {
   ])
 })
 
+/**
+ * A unit that crashed its actor again when it was asked again. Its problems count as consumed: no rollout of them is there, and
+ * no step learns from them.
+ */
+const Aside = Schema.TaggedStruct("aside", {
+  step: Schema.Int,
+  unit: Schema.Int,
+  /** All of the unit. */
+  problems: Schema.Array(Schema.String),
+  during: Schema.Literals(["sampling", "verifying"]),
+  /** One line. */
+  cause: Schema.String
+})
+
 /** What an update learns from. */
 const Batch = Schema.TaggedStruct("batch", {
   step: Schema.Int,
@@ -116,6 +130,7 @@ export const LedgerRecord = Schema.Union([
   Problem,
   Rollout,
   Verdict,
+  Aside,
   Batch,
   Update,
   Checkpoint,

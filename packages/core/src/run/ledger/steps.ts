@@ -14,6 +14,8 @@ export interface LedgerStep {
   readonly rollouts: ReadonlyMap<string, ReadonlyArray<RecordOf<"rollout">>>
   /** By the id of the rollout. */
   readonly verdicts: ReadonlyMap<string, RecordOf<"verdict">>
+  /** Units that crashed their actors. */
+  readonly aside: ReadonlyArray<RecordOf<"aside">>
   /** None or one. */
   readonly batch: ReadonlyArray<RecordOf<"batch">>
   /** None or one. */
@@ -38,6 +40,7 @@ export const stepsOf = (records: ReadonlyArray<LedgerRecord>): ReadonlyArray<Led
         problems: only("problem").toSorted((a, b) => a.unit - b.unit || a.place - b.place),
         rollouts: Map.groupBy(inOrder, ({ problem }) => problem),
         verdicts: new Map(only("verdict").map((verdict) => [verdict.rollout, verdict])),
+        aside: only("aside"),
         batch: only("batch"),
         update: only("update"),
         checkpoints: only("checkpoint")
