@@ -11,6 +11,7 @@ import {
   initialWeights,
   Ledger,
   loadModel,
+  Manifest,
   presetConfig,
   readSafetensors,
   Run,
@@ -120,10 +121,21 @@ const model = (() => {
 })()
 const weights = initialWeights(model.config, 1)
 
+const manifest: Manifest.Manifest = {
+  format: 1,
+  id: "first",
+  startedAt: "2026-01-01T00:00:00.000Z",
+  seed: 7,
+  backend: "reference",
+  config: { steps: 2, corpus: { name: "dials" } },
+  versions: { node: "24.0.0" },
+  machine: { platform: "linux", architecture: "x64", processor: "none", cores: 2, memoryBytes: 2 ** 33 }
+}
+
 /** The files of a checkpoint, which has all configs that there are but a run's manifest. */
 const checkpoint: Files = await (async () => {
   const memory = makeMemoryDisk()
-  const run = { directory: "/d", manifest: { ...JSON.parse(JSON.stringify({})) } }
+  const run = { directory: "/d", manifest }
   const saved = Checkpoint.saveCheckpoint(run, {
     step: 3,
     model: { ...model, weights },
@@ -136,17 +148,6 @@ const checkpoint: Files = await (async () => {
   await Effect.runPromise(Effect.provideService(saved, Disk, memory.boot()))
   return Object.fromEntries([...memory.files()].map(([path, bytes]) => [path.slice("/d/checkpoints/3/".length), bytes]))
 })()
-
-const manifest = {
-  format: 1,
-  id: "first",
-  startedAt: "2026-01-01T00:00:00.000Z",
-  seed: 7,
-  backend: "reference",
-  config: { steps: 2, corpus: { name: "dials" } },
-  versions: { node: "24.0.0" },
-  machine: { platform: "linux", architecture: "x64", processor: "none", cores: 2, memoryBytes: 2 ** 33 }
-}
 
 const jsonOf = (bytes: Uint8Array): unknown => JSON.parse(new TextDecoder().decode(bytes))
 

@@ -7,6 +7,7 @@ import * as Layer from "effect/Layer"
 import { CliConfig, CliOutput, Command, GlobalFlag } from "effect/cli"
 import { backends } from "./commands/backends.ts"
 import { bench } from "./commands/bench.ts"
+import { convert } from "./commands/convert.ts"
 import { evaluate } from "./commands/eval.ts"
 import { merge } from "./commands/merge.ts"
 import { replay } from "./commands/replay.ts"
@@ -22,7 +23,20 @@ import { version } from "./version.ts"
 
 const root = Command.make("foretoken").pipe(
   Command.withDescription("Reinforcement Pre-Training: a language model thinks about what comes next in a text."),
-  Command.withSubcommands([quickstart, train, resume, evaluate, score, sample, merge, reward, replay, backends, bench])
+  Command.withSubcommands([
+    quickstart,
+    train,
+    resume,
+    evaluate,
+    score,
+    sample,
+    merge,
+    reward,
+    replay,
+    convert,
+    backends,
+    bench
+  ])
 )
 
 /** Help goes to stdout where it was asked for; what is wrong with a call `failureOf` says, in one line. */

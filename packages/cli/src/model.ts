@@ -91,5 +91,6 @@ const newModel = Effect.fnUntraced(function* (preset: string, directory: string 
 const specialToken = (id: number | undefined): SpecialToken =>
   id === undefined ? { _tag: "none" } : { _tag: "one", id }
 
-const filesOf = ({ files }: Tokenizer.Tokenizer) =>
+/** The tokenizer's files as a model carries them. */
+export const filesOf = ({ files }: Tokenizer.Tokenizer) =>
   Object.fromEntries([...files].map(([name, text]) => [name, new TextEncoder().encode(text)]))

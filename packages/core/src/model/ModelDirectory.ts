@@ -11,6 +11,7 @@ import { readSafetensors, readShardedSafetensors, writeSafetensors } from "./saf
 import { loadModelFile, modelSource } from "./modelFile.ts"
 import type { ModelFileError } from "./ModelFileError.ts"
 import type { SafetensorsError } from "./SafetensorsError.ts"
+import type { StoredDType } from "./safetensorsHeader.ts"
 import { checkWeights } from "./weights.ts"
 import type { Weights, WeightsError } from "./weights.ts"
 
@@ -95,24 +96,45 @@ export const loadTokenizerFiles = (directory: string): Effect.Effect<TokenizerFi
  * Writes a model that transformers loads. The directory appears whole or not at all; one that exists already (and is not
  * empty) is not overwritten.
  */
-export const saveModel = (directory: string, model: StoredModel): Effect.Effect<void, WeightsError | StorageError> =>
-  writeDirectoryAtomically(directory, (temporary) => writeModelFiles(temporary, model))
+export const saveModel = (
+  directory: string,
+  model: StoredModel,
+  options: SaveOptions = {}
+): Effect.Effect<void, WeightsError | StorageError> =>
+  writeDirectoryAtomically(directory, (temporary) => writeModelFiles(temporary, model, options))
+
+export interface SaveOptions {
+  /** What the weights are rounded to; F32 keeps every bit. */
+  readonly dtype?: StoredDType
+  /** The text of README.md, the model card; without it there is none. */
+  readonly card?: string
+}
+
+/** transformers' names for them. */
+const torchNames: Readonly<Record<StoredDType, string>> = { F32: "float32", F16: "float16", BF16: "bfloat16" }
 
 /** The files of a model, into a directory that the caller will publish: of one with adapters the adapters alone. */
 export const writeModelFiles = (
   directory: string,
-  { config, weights, tokenizerFiles }: StoredModel
+  { config, weights, tokenizerFiles }: StoredModel,
+  { dtype = "F32", card }: SaveOptions = {}
 ): Effect.Effect<void, WeightsError | StorageError> =>
   Effect.gen(function* () {
     const checked = yield* Effect.fromResult(checkWeights(config, weights))
     yield* writeTokenizerFiles(directory, tokenizerFiles)
+    if (card !== undefined) yield* writeTextAtomically(join(directory, "README.md"), card)
     if (config.lora !== undefined) return yield* writeAdapterFiles(directory, { config, weights: checked }, config.lora)
-    yield* writeJson(join(directory, "config.json"), toHuggingFace(config))
+    const torchName = torchNames[dtype]
+    yield* writeJson(join(directory, "config.json"), {
+      ...toHuggingFace(config),
+      dtype: torchName,
+      torch_dtype: torchName
+    })
     yield* writeJson(join(directory, "generation_config.json"), {
       _from_model_config: true,
       ...generationTokens(config)
     })
-    yield* writeSafetensors(join(directory, "model.safetensors"), checked)
+    yield* writeSafetensors(join(directory, "model.safetensors"), checked, dtype)
   })
 
 const writeTokenizerFiles = (directory: string, files: TokenizerFiles): Effect.Effect<void, StorageError> =>

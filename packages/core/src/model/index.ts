@@ -1,6 +1,7 @@
 export * from "./ModelConfig.ts"
 export { fromHuggingFace, toHuggingFace } from "./ModelConfigJson.ts"
 export * from "./ModelDirectory.ts"
+export { saveGguf } from "./gguf/save.ts"
 export { loadTokenizer } from "./loadTokenizer.ts"
 export { ModelFileError } from "./ModelFileError.ts"
 export { merged, withLora } from "./adapters.ts"

@@ -6,8 +6,9 @@ import { openFile, readWhole } from "../storage/Disk.ts"
 import type { DiskFile } from "../storage/Disk.ts"
 import { StorageError } from "../storage/StorageError.ts"
 import { SafetensorsError } from "./SafetensorsError.ts"
-import { encodeHeader, headerLength, parseHeader } from "./safetensorsHeader.ts"
-import type { StoredTensor } from "./safetensorsHeader.ts"
+import { narrowBF16, narrowF16 } from "./narrow.ts"
+import { encodeHeader, headerLength, parseHeader, widths } from "./safetensorsHeader.ts"
+import type { StoredDType, StoredTensor } from "./safetensorsHeader.ts"
 import { upperHalf, widenBF16, widenF16 } from "./widen.ts"
 
 /** Tensors by name. */
@@ -65,28 +66,48 @@ export const readShardedSafetensors = (indexPath: string): Effect.Effect<FloatRe
   })
 
 /**
- * Writes f32 tensors, sorted by name, so that equal tensors make equal files. The file appears whole or not at all.
- * Fails on tensors of another element type.
+ * Writes f32 tensors, sorted by name, so that equal tensors make equal files; as F16 or BF16 rounded to nearest, ties to even.
+ * The file appears whole or not at all. Each tensor is rounded when it is written: the memory for one is all that is needed.
+ * Fails on tensors of another element type, and on values that F16 has no number for.
  */
-export const writeSafetensors = (path: string, tensors: TensorRecord): Effect.Effect<void, StorageError> =>
+export const writeSafetensors = (
+  path: string,
+  tensors: TensorRecord,
+  dtype: StoredDType = "F32"
+): Effect.Effect<void, StorageError> =>
   Effect.gen(function* () {
     const stored: Array<{ name: string; shape: ReadonlyArray<number>; bytes: number; data: Float32Array }> = []
     for (const name of Object.keys(tensors).toSorted()) {
       const tensor = tensors[name]
       if (tensor.dtype !== "f32") {
-        return yield* new StorageError({
-          path,
-          reason: `tensor ${JSON.stringify(name)} is ${tensor.dtype}, only f32 is written`
-        })
+        const reason = `tensor ${JSON.stringify(name)} is ${tensor.dtype}, only f32 is written`
+        return yield* new StorageError({ path, reason })
       }
-      stored.push({ name, shape: tensor.shape, bytes: tensor.data.byteLength, data: tensor.data })
+      const { shape, data } = tensor
+      stored.push({ name, shape, bytes: data.length * widths[dtype], data })
     }
-    const parts = [
-      encodeHeader(stored),
-      ...stored.map(({ data }) => new Uint8Array(data.buffer, data.byteOffset, data.byteLength))
-    ]
-    yield* writeFileAtomically(path, (file) => Effect.forEach(parts, file.write, { discard: true }))
+    yield* writeFileAtomically(path, (file) =>
+      Effect.gen(function* () {
+        yield* file.write(encodeHeader(dtype, stored))
+        for (const { name, data } of stored) yield* file.write(yield* packed(path, name, data, dtype))
+      })
+    )
   })
+
+const packed = (
+  path: string,
+  name: string,
+  data: Float32Array,
+  dtype: StoredDType
+): Effect.Effect<Uint8Array, StorageError> => {
+  const values = dtype === "F32" ? data : dtype === "F16" ? narrowF16(data) : narrowBF16(data)
+  const lost = dtype === "F16" ? data.findIndex((value) => Number.isFinite(value) && Math.abs(value) >= 65_520) : -1
+  if (lost >= 0) {
+    const reason = `tensor ${JSON.stringify(name)} has the value ${data[lost]}, more than F16 can hold; BF16 can`
+    return Effect.fail(new StorageError({ path, reason }))
+  }
+  return Effect.succeed(new Uint8Array(values.buffer, values.byteOffset, values.byteLength))
+}
 
 const refused = ({ path, reason }: StorageError) => new SafetensorsError({ path, reason })
 

@@ -11,8 +11,8 @@ import { Predicate } from "effect"
 import type { Result } from "effect"
 import { quote, refusals, refuse } from "./refusal.ts"
 
-/** The element types Foretoken reads, and their bytes. */
-const widths = { F32: 4, F16: 2, BF16: 2 } as const
+/** The element types Foretoken reads and writes, and their bytes. */
+export const widths = { F32: 4, F16: 2, BF16: 2 } as const
 
 export type StoredDType = keyof typeof widths
 
@@ -130,15 +130,16 @@ const parseTensor = (name: string, entry: unknown, dataStart: number, fileSize: 
   return { name, dtype, shape, elements: Number(elements), begin: dataStart + begin, bytes: end - begin }
 }
 
-/** Length, JSON and padding of a file of F32 tensors whose data follow in the given order. */
+/** Length, JSON and padding of a file of tensors of one type whose data follow in the given order. */
 export const encodeHeader = (
+  dtype: StoredDType,
   tensors: ReadonlyArray<{ readonly name: string; readonly shape: ReadonlyArray<number>; readonly bytes: number }>
 ): Uint8Array => {
   let begin = 0
   const entries = tensors.map(({ name, shape, bytes }): [string, unknown] => {
     const offsets = [begin, begin + bytes]
     begin += bytes
-    return [name, { dtype: "F32", shape, data_offsets: offsets }]
+    return [name, { dtype, shape, data_offsets: offsets }]
   })
   // "format": "pt" is what transformers asks of a file before it loads it.
   const json = new TextEncoder().encode(

@@ -1,6 +1,7 @@
 /**
- * checkpoints/<step>/ is a model directory (loads in transformers; of a model with adapters: theirs, which loads in PEFT) with
- * three more files: optimizer.safetensors, the moments by name; state.json, which says where the run stood and the hash of the weights; and SHA256SUMS, by which all of them are
+ * checkpoints/<step>/ is a model directory (loads in transformers; of a model with adapters: theirs, which loads in PEFT), with
+ * README.md as its model card and three more files: optimizer.safetensors, the moments by name; state.json, which says where the
+ * run stood and the hash of the weights; and SHA256SUMS, by which all of them are
  * verified when it is loaded. It appears whole or not at all.
  */
 import { basename, join } from "node:path"
@@ -15,6 +16,7 @@ import { Certificate } from "../reward/Certificate.ts"
 import { writeDirectoryAtomically, writeTextAtomically } from "../storage/atomic.ts"
 import { Disk, readWhole } from "../storage/Disk.ts"
 import type { StorageError } from "../storage/StorageError.ts"
+import { modelCard } from "./modelCard.ts"
 import { verifyChecksums, withChecksums } from "./checksums.ts"
 import type { Checksums } from "./checksums.ts"
 import { RunError, checkpointsDirectory } from "./Run.ts"
@@ -76,7 +78,8 @@ export const saveCheckpoint = (
     let files: Checksums = {}
     yield* writeDirectoryAtomically(directory, (temporary) =>
       Effect.gen(function* () {
-        yield* writeModelFiles(temporary, model)
+        const card = modelCard({ manifest: run.manifest, step, model: model.config, weightsHash, validation })
+        yield* writeModelFiles(temporary, model, { card })
         yield* writeSafetensors(join(temporary, "optimizer.safetensors"), optimizer)
         for (const [hash, weights] of Object.entries(others)) {
           yield* writeSafetensors(join(temporary, othersName(hash)), own(model, weights))

@@ -50,6 +50,52 @@ describe("a model directory", () => {
     })
   })
 
+  it.each([
+    ["F16", "float16", 2 ** -11],
+    ["BF16", "bfloat16", 2 ** -8]
+  ] as const)(
+    "in %s has every weight rounded once, says so in config.json, and is saved again as it is",
+    async (dtype, torch, relative) => {
+      const [directory, again] = [fresh(), fresh()]
+      await Effect.runPromise(saveModel(directory, model, { dtype }))
+      expect(JSON.parse(readFileSync(join(directory, "config.json"), "utf8"))).toMatchObject({
+        dtype: torch,
+        torch_dtype: torch
+      })
+      const back = Result.getOrThrow(await load(directory))
+      let changed = 0
+      for (const [name, { data }] of Object.entries(model.weights)) {
+        for (const [i, value] of data.entries()) {
+          const rounded = back.weights[name].data[i]
+          if (rounded !== value) changed++
+          // Below 2^-14 numbers of F16 are 2^-24 apart.
+          expect(Math.abs(rounded - value)).toBeLessThanOrEqual(Math.max(Math.abs(value) * relative, 2 ** -25))
+        }
+      }
+      expect(changed).toBeGreaterThan(1000)
+      await Effect.runPromise(saveModel(again, back, { dtype }))
+      expect(readFileSync(join(again, "model.safetensors"))).toEqual(readFileSync(join(directory, "model.safetensors")))
+    }
+  )
+
+  it("is not made in F16 of a value that F16 has no number for", async () => {
+    const directory = fresh()
+    const [name] = Object.keys(model.weights)
+    const { shape, data } = model.weights[name]
+    const large = {
+      ...model,
+      weights: { ...model.weights, [name]: { dtype: "f32", shape, data: data.with(5, 65_520) } as const }
+    }
+    const saved = await Effect.runPromise(Effect.result(saveModel(directory, large, { dtype: "F16" })))
+    expect(lineOf(saved)).toBe(
+      `${join(directory, "model.safetensors")}: tensor "${name}" has the value 65520, more than F16 can hold; BF16 can`
+    )
+    expect(existsSync(directory)).toBe(false)
+    expect(
+      Result.isSuccess(await Effect.runPromise(Effect.result(saveModel(directory, large, { dtype: "BF16" }))))
+    ).toBe(true)
+  })
+
   it("reads a sharded model like a whole one", async () => {
     const directory = fresh()
     await save(directory)
