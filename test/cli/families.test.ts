@@ -1,9 +1,17 @@
 import { readFileSync } from "node:fs"
 import { join } from "node:path"
 import { describe, expect, it } from "@effect/vitest"
-import { Evaluator, loadModel, makeGenerator, makeProgramCache, makeScorer } from "@foretoken/core"
-import type { Backend, ModelConfig, Value, WeightsOf } from "@foretoken/core"
-import { Effect } from "effect"
+import {
+  Evaluator,
+  initialWeights,
+  loadModel,
+  makeGenerator,
+  makeProgramCache,
+  makeScorer,
+  presetConfig
+} from "@foretoken/core"
+import type { Backend, ModelConfig, SampledCompletion, Value, WeightsOf } from "@foretoken/core"
+import { Effect, Result } from "effect"
 import { backendLayer } from "../../packages/cli/src/backend.ts"
 import type { BackendChoice } from "../../packages/cli/src/backend.ts"
 import { familyGoldens, familyModel } from "../../packages/core/test/model/familyGoldens.ts"
@@ -96,6 +104,55 @@ describe.each(backends)("on $name", (backend) => {
       return on(backend, test.skip, Effect.scoped(all))
     })
   }
+})
+
+/** Qwen2.5's vocabulary on a model that is next to nothing beside it. */
+const large = (() => {
+  const none = { _tag: "none" } as const
+  const config = Result.getOrThrow(presetConfig("nano", { vocabSize: 151_936, bos: none, eos: none }))
+  return { config, weights: initialWeights(config, 1) }
+})()
+
+// TensorFlow would take seconds to compile this.
+const quick = backends.filter(({ name }) => name !== "tfjs:tensorflow")
+
+describe.each(quick)("a vocabulary of 152 thousand tokens on $name", (backend) => {
+  it("is read and drawn from in blocks of rows, which changes nothing", (test) => {
+    const { config, weights } = large
+    const all = Effect.gen(function* () {
+      const resident = yield* Evaluator.uploadWeights(weights)
+      const programs = yield* makeProgramCache
+      const scorer = yield* makeScorer(config, programs)
+      const text = Int32Array.from({ length: 120 }, (_, i) => (7919 * i) % config.vocabSize)
+      const read = (length: number) => scorer.score(resident, { documents: 1, length, tokens: text.slice(0, length) })
+      // 110 rows of logits are one block.
+      const [two, one] = [yield* read(120), yield* read(100)]
+      expect(gap(two.logprobs, [...one.logprobs.subarray(0, 99)])).toBeLessThan(1e-5)
+      expect(gap(two.entropy, [...one.entropy])).toBeLessThan(1e-5)
+      expect([...two.argmax.subarray(0, 100)]).toEqual([...one.argmax])
+
+      const settings = { groupSize: 60, sampling: { _tag: "temperature", temperature: 1 } as const, stop: [] }
+      const generator = yield* makeGenerator(config, { ...settings, maxTokens: 2 }, programs)
+      const draws = (row: number) => [(row + 0.5) / 120, (((row * 37) % 120) + 0.5) / 120]
+      const drawn = (rows: ReadonlyArray<number>) =>
+        generator.generate(resident, {
+          trunk: { documents: 1, length: 8, tokens: text.slice(0, 8) },
+          positions: rows.length / 60,
+          anchors: Int32Array.from({ length: rows.length / 60 }, () => 8),
+          tail: text.slice(8, 9),
+          uniforms: Float32Array.from([0, 1].flatMap((step) => rows.map((row) => draws(row)[step])))
+        })
+      const rows = Array.from({ length: 120 }, (_, row) => row)
+      const [together, first, second] = [
+        yield* drawn(rows),
+        yield* drawn(rows.slice(0, 60)),
+        yield* drawn(rows.slice(60))
+      ]
+      const tokensOf = (completions: ReadonlyArray<SampledCompletion>) => completions.map(({ tokens }) => [...tokens])
+      expect(tokensOf(together)).toEqual(tokensOf([...first, ...second]))
+    })
+    return on(backend, test.skip, Effect.scoped(all))
+  })
 })
 
 describe("foretoken sample --temperature 0", () => {

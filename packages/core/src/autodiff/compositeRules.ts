@@ -1,6 +1,7 @@
 import {
   againstKeys,
   attentionWeights,
+  chunkByChunk,
   chunkSum,
   keySets,
   mergeQueries,
@@ -87,14 +88,15 @@ export const compositeRules: { readonly [C in Composite]: Rule<C> } = {
     const pulled = hidden.mul(weight)
     const rightRows = vocabulary.gather(ids)
     const logSumExp = hidden.mul(rightRows).sum(1).sub(y).expandDims(1)
-    const parts = vocabularyChunks(vocabulary, remake ? otherwise(chunk) : chunk).map(({ rows }) => {
+    const chunks = vocabularyChunks(vocabulary, remake ? otherwise(chunk) : chunk).map(({ rows }) => {
       const logits = hidden.matmul(rows, { transposeB: true })
       const probabilities = remake ? logits.sub(logSumExp).exp() : keptProbabilities(logits, logSumExp)
-      return { rows: probabilities.matmul(pulled.neg(), { transposeA: true }), mean: probabilities.matmul(rows) }
+      return [probabilities.matmul(pulled.neg(), { transposeA: true }), probabilities.matmul(rows)]
     })
-    const mean = parts.map((part) => part.mean).reduce((total, part) => total.add(part))
+    const parts = remake ? chunkByChunk(chunks, 0) : chunks
+    const mean = parts.map(([, mean]) => mean).reduce((total, part) => total.add(part))
     const away = concat(
-      parts.map((part) => part.rows),
+      parts.map(([rows]) => rows),
       0
     )
     return [rightRows.sub(mean).mul(weight), away.add(pulled.scatterAdd(ids, vocabulary.shape[0])), undefined]

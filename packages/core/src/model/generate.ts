@@ -2,6 +2,7 @@ import { HostTensor } from "../tensor/HostTensor.ts"
 import { loop } from "../tensor/loop.ts"
 import { attention, concat, constant, iota } from "../tensor/operations.ts"
 import type { Tensor } from "../tensor/Tensor.ts"
+import { inBlocks, rowsAtATime } from "./inBlocks.ts"
 import { inverseCdf } from "./inverseCdf.ts"
 import type { ModelConfig } from "./ModelConfig.ts"
 import { reachOf } from "./ModelConfig.ts"
@@ -240,31 +241,31 @@ const decode = (config: ModelConfig, inputs: StepInputs) => {
   return { hidden, caches: grown }
 }
 
-interface Drawn {
-  /** i32 [n] */
-  readonly token: Tensor
-  /** f32 [n] */
-  readonly logprob: Tensor
-}
-
-/** One token per row of hidden states [n,d]: by inverse CDF from the uniforms [n], or the most probable. */
+/**
+ * One token per row of hidden states [n,d]: by inverse CDF from the uniforms [n], or the most probable. i32 [n], and f32 [n]
+ * of each the log-probability.
+ */
 const draw = (
   config: ModelConfig,
   { sampling }: GenerateSettings,
   weights: WeightsOf<Tensor>,
   hidden: Tensor,
   uniforms: Tensor
-): Drawn => {
-  const logits = hidden.matmul(projection(config, weights), { transposeB: true })
-  if (sampling._tag === "greedy") {
-    const token = logits.argmax()
-    return { token, logprob: logits.logSoftmax().pick(token) }
-  }
-  const scaled = sampling.temperature === 1 ? logits : logits.div(sampling.temperature)
-  const probabilities = scaled.softmax()
-  const { index, total } = inverseCdf(probabilities, uniforms)
-  // A softmax adds a whole vocabulary up in one go and may be off by 1e-5; the sum of sums says by how much.
-  return { token: index, logprob: probabilities.pick(index).div(total).log() }
+) => {
+  const rows = { hidden, uniforms }
+  const fixed = { vocabulary: projection(config, weights) }
+  return inBlocks(rows, fixed, rowsAtATime(config.vocabSize), ({ hidden, uniforms }, { vocabulary }) => {
+    const logits = hidden.matmul(vocabulary, { transposeB: true })
+    if (sampling._tag === "greedy") {
+      const token = logits.argmax()
+      return { token, logprob: logits.logSoftmax().pick(token) }
+    }
+    const scaled = sampling.temperature === 1 ? logits : logits.div(sampling.temperature)
+    const probabilities = scaled.softmax()
+    const { index, total } = inverseCdf(probabilities, uniforms)
+    // A softmax adds a whole vocabulary up in one go and may be off by 1e-5; the sum of sums says by how much.
+    return { token: index, logprob: probabilities.pick(index).div(total).log() }
+  })
 }
 
 const isOneOf = (token: Tensor, ids: ReadonlyArray<number>): Tensor =>

@@ -1,4 +1,5 @@
 import type { Tensor } from "../tensor/Tensor.ts"
+import { inBlocks, rowsAtATime } from "./inBlocks.ts"
 import type { ModelConfig } from "./ModelConfig.ts"
 import type { WeightsOf } from "./Transformer.ts"
 import { encode, projection } from "./Transformer.ts"
@@ -22,14 +23,27 @@ export interface Scores {
 export const score = (config: ModelConfig, weights: WeightsOf<Tensor>, tokens: Tensor): Scores => {
   const [documents, length] = tokens.shape
   const hidden = encode(config, weights, tokens, []).trunk.reshape([documents * length, config.hiddenSize])
-  const logits = hidden.matmul(projection(config, weights), { transposeB: true })
-  const logprobs = logits.logSoftmax()
-  const next = tokens.pad([0, 0], [0, 1]).sliceAxis(1, 1, length + 1)
+  const next = tokens
+    .pad([0, 0], [0, 1])
+    .sliceAxis(1, 1, length + 1)
+    .reshape([-1])
+  const given = { hidden, next }
+  const fixed = { vocabulary: projection(config, weights) }
+  const scores = inBlocks(given, fixed, rowsAtATime(config.vocabSize), ({ hidden, next }, { vocabulary }) => {
+    const logits = hidden.matmul(vocabulary, { transposeB: true })
+    const logprobs = logits.logSoftmax()
+    return {
+      logprobs: logprobs.pick(next),
+      argmax: logits.argmax(),
+      entropy: logprobs.exp().mul(logprobs).sum(1).neg(),
+      top: logprobs.topK(Math.min(TOP, config.vocabSize))
+    }
+  })
   const perPosition = (x: Tensor) => x.reshape([documents, length, ...x.shape.slice(1)])
   return {
-    logprobs: perPosition(logprobs.pick(next.reshape([-1]))),
-    argmax: perPosition(logits.argmax()),
-    entropy: perPosition(logprobs.exp().mul(logprobs).sum(1).neg()),
-    top: perPosition(logprobs.topK(Math.min(TOP, config.vocabSize)))
+    logprobs: perPosition(scores.logprobs),
+    argmax: perPosition(scores.argmax),
+    entropy: perPosition(scores.entropy),
+    top: perPosition(scores.top)
   }
 }

@@ -37,6 +37,22 @@ export const chunkSum = (logits: Tensor) => {
   return { top, softmax, sum: softmax.max(-1, true).reciprocal() }
 }
 
+/**
+ * The parts of each chunk, put side by side along an axis and taken apart again. Nodes run when a result needs them, and a
+ * sum over chunks needs one part of all of them first: so all of a chunk is made, and its logits go, before the next one's are.
+ */
+export const chunkByChunk = (
+  chunks: ReadonlyArray<ReadonlyArray<Tensor>>,
+  axis: 0 | 1
+): ReadonlyArray<ReadonlyArray<Tensor>> =>
+  chunks.length === 1
+    ? chunks
+    : chunks.map((parts) => {
+        const all = concat(parts, axis)
+        let end = 0
+        return parts.map(({ shape }) => all.sliceAxis(axis, end, (end += shape[axis])))
+      })
+
 /** [n]: of the logits of a chunk those at `ids`, 0 where an id lies outside of it */
 const chosen = (logits: Tensor, ids: Tensor, first: number): Tensor => {
   const size = logits.shape[1]
@@ -128,13 +144,15 @@ export const decompose: { readonly [C in Composite]: Decompose<C> } = {
   selectedLogProb: ({ chunk }, [hidden, vocabulary, ids]) => {
     const parts = vocabularyChunks(vocabulary, chunk).map(({ rows, first }) => {
       const logits = hidden.matmul(rows, { transposeB: true })
-      return { ...chunkSum(logits), chosen: chosen(logits, ids, first) }
+      const { top, sum } = chunkSum(logits)
+      return [top, sum, chosen(logits, ids, first).expandDims(1)]
     })
-    const top = parts.map((part) => part.top).reduce((largest, part) => largest.maximum(part))
-    const total = parts.map((part) => part.sum.mul(part.top.sub(top).exp())).reduce((sum, part) => sum.add(part))
+    const each = chunkByChunk(parts, 1)
+    const top = each.map(([top]) => top).reduce((largest, part) => largest.maximum(part))
+    const total = each.map(([own, sum]) => sum.mul(own.sub(top).exp())).reduce((sum, part) => sum.add(part))
     // The largest logit comes off first: what is left is small, and is rounded as such.
-    const selected = parts.map((part) => part.chosen).reduce((sum, part) => sum.add(part))
-    return selected.sub(top.reshape([-1])).sub(total.reshape([-1]).log())
+    const selected = each.map(([, , chosen]) => chosen).reduce((sum, part) => sum.add(part))
+    return selected.sub(top).sub(total.log()).reshape([-1])
   },
   attention: ({ scale }, inputs) => {
     const weights = attentionWeights(inputs, scale)
