@@ -4,15 +4,16 @@ import { join } from "node:path"
 import { afterAll, describe, expect, it } from "vitest"
 import type { Reader } from "./fuzz/fuzz.ts"
 import { fuzz, fuzzed } from "./fuzz/fuzz.ts"
+import { modelFiles } from "./fuzz/modelFiles.ts"
 import { configs, corpora, frames, headers } from "./fuzz/readers.ts"
 
 const directory = mkdtempSync(join(tmpdir(), "foretoken-fuzz-"))
 afterAll(() => rmSync(directory, { recursive: true, force: true }))
 
 describe("20,000 inputs that nobody meant", () => {
-  for (const reader of [frames, headers, configs, corpora(directory)]) {
+  for (const reader of [frames, headers, configs, corpora(directory), modelFiles]) {
     it(`that are ${reader.name} are values or typed errors, and nobody makes room for what they claim`, () =>
-      fuzzed(reader, 5000, 1))
+      fuzzed(reader, 4000, 1))
   }
 })
 

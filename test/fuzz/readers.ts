@@ -21,30 +21,10 @@ import { encodeFrames, encodeHeader } from "../../packages/core/src/run/ledger/f
 import { encodeRecord } from "../../packages/core/src/run/ledger/payload.ts"
 import { makeMemoryDisk } from "../../packages/core/src/testing/index.ts"
 import { runRecords } from "../../packages/core/test/run/ledgerFixtures.ts"
-import type { Outcome, Reader } from "./fuzz.ts"
-import type { Random } from "./mutate.ts"
+import type { Reader } from "./fuzz.ts"
 import { mutateBytes, mutateJson } from "./mutate.ts"
-
-type Files = Readonly<Record<string, Uint8Array>>
-
-/** Reads from a disk that holds these files in /d. */
-const reading = <A, E>(files: Files, effect: Effect.Effect<A, E>): Result.Result<A, E> => {
-  const memory = makeMemoryDisk()
-  for (const [name, bytes] of Object.entries(files)) memory.put(join("/d", name), bytes)
-  return Effect.runSync(Effect.result(Effect.provideService(effect, Disk, memory.boot())))
-}
-
-const value: Outcome = { _tag: "Value" }
-const refused = (error: unknown): Outcome => ({ _tag: "Refused", error })
-const outcomeOf = <A, E>(result: Result.Result<A, E>, check: (value: A) => boolean): Outcome => {
-  if (Result.isFailure(result)) return refused(result.failure)
-  if (!check(result.success)) throw new Error(`a wrong value: ${JSON.stringify(result.success)}`)
-  return value
-}
-
-/** Now and then an input stays as it is: a reader that refuses everything reads nothing. */
-const perhaps = (bytes: Uint8Array, random: Random): Uint8Array =>
-  random.below(16) === 0 ? bytes : mutateBytes(bytes, random)
+import type { Files } from "./reading.ts"
+import { outcomeOf, perhaps, reading, refused, value } from "./reading.ts"
 
 const records = runRecords({ steps: 1, unitsPerStep: 1, problemsPerUnit: 1, groupSize: 2 })
 const payloads = records.map(encodeRecord)

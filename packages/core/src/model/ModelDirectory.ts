@@ -1,6 +1,7 @@
 import { join } from "node:path"
 import { Effect } from "effect"
 import { writeDirectoryAtomically, writeFileAtomically, writeTextAtomically } from "../storage/atomic.ts"
+import { parseJson } from "../storage/boundedJson.ts"
 import { Disk, readWhole } from "../storage/Disk.ts"
 import { StorageError } from "../storage/StorageError.ts"
 import { attachAdapters, baseOf, isAdapterDirectory, readAdapterConfig, writeAdapterFiles } from "./adapterFiles.ts"
@@ -73,11 +74,11 @@ const loadDirectory = (directory: string): Effect.Effect<StoredModel, ModelError
 export const loadModelConfig = (directory: string): Effect.Effect<ModelConfig, ModelConfigError | StorageError> =>
   Effect.gen(function* () {
     const path = join(directory, "config.json")
-    const text = new TextDecoder().decode(yield* read(path))
-    const json: unknown = yield* Effect.try({
-      try: () => JSON.parse(text),
-      catch: () => new ModelConfigError({ path, reason: "is not JSON" })
-    })
+    const text = new TextDecoder().decode(yield* readWhole(path, largestConfig))
+    const json = yield* Effect.mapError(
+      Effect.fromResult(parseJson(text)),
+      (reason) => new ModelConfigError({ path, reason })
+    )
     return yield* Effect.fromResult(fromHuggingFace(json, path))
   })
 
@@ -87,7 +88,7 @@ export const loadTokenizerFiles = (directory: string): Effect.Effect<TokenizerFi
     const entries: Array<[string, Uint8Array]> = []
     const names = yield* namesIn(directory)
     for (const name of tokenizerFileNames.filter((name) => names.includes(name))) {
-      entries.push([name, yield* read(join(directory, name))])
+      entries.push([name, yield* readWhole(join(directory, name), largestTokenizer)])
     }
     return Object.fromEntries(entries)
   })
@@ -150,10 +151,9 @@ const writeTokenizerFiles = (directory: string, files: TokenizerFiles): Effect.E
 const writeJson = (path: string, json: unknown): Effect.Effect<void, StorageError> =>
   writeTextAtomically(path, `${JSON.stringify(json, undefined, 2)}\n`)
 
-/** Configs and tokenizers are read whole; the largest tokenizers have some 30 MB. */
-const largestFile = 2 ** 30
-
-const read = (path: string): Effect.Effect<Uint8Array, StorageError> => readWhole(path, largestFile)
+/** A config has some kilobytes; the largest tokenizers have some 30 MB. */
+const largestConfig = 2 ** 24
+const largestTokenizer = 2 ** 28
 
 /** None where the directory is not there: whoever reads a file of it says so. */
 const namesIn = (directory: string): Effect.Effect<ReadonlyArray<string>> =>

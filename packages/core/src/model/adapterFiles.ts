@@ -5,6 +5,7 @@
 import { join } from "node:path"
 import { Effect, Predicate, Result, Schema } from "effect"
 import { writeTextAtomically } from "../storage/atomic.ts"
+import { parseJson } from "../storage/boundedJson.ts"
 import { Disk, readWhole } from "../storage/Disk.ts"
 import type { StorageError } from "../storage/StorageError.ts"
 import { adaptersOf, configWithLora, withoutLora } from "./adapters.ts"
@@ -81,10 +82,10 @@ export const readAdapterConfig = (directory: string): Effect.Effect<Lora, ModelC
   Effect.gen(function* () {
     const path = join(directory, configName)
     const text = new TextDecoder().decode(yield* readWhole(path, 2 ** 24))
-    const json: unknown = yield* Effect.try({
-      try: () => JSON.parse(text),
-      catch: () => new ModelConfigError({ path, reason: "is not JSON" })
-    })
+    const json = yield* Effect.mapError(
+      Effect.fromResult(parseJson(text)),
+      (reason) => new ModelConfigError({ path, reason })
+    )
     return yield* Effect.fromResult(parseAdapterConfig(json, path))
   })
 

@@ -2,6 +2,7 @@ import { basename, dirname, join } from "node:path"
 import { Effect, Predicate, Result } from "effect"
 import type { HostF32, HostTensor } from "../tensor/HostTensor.ts"
 import { writeFileAtomically } from "../storage/atomic.ts"
+import { parseJson } from "../storage/boundedJson.ts"
 import { openFile, readWhole } from "../storage/Disk.ts"
 import type { DiskFile } from "../storage/Disk.ts"
 import { StorageError } from "../storage/StorageError.ts"
@@ -162,8 +163,8 @@ const readIndex = (path: string): Effect.Effect<ReadonlyMap<string, string>, Saf
   })
 
 const parseIndex = (text: string): Result.Result<ReadonlyMap<string, string>, string> => {
-  const json = Result.try((): unknown => JSON.parse(text))
-  if (Result.isFailure(json)) return Result.fail("is not JSON")
+  const json = parseJson(text)
+  if (Result.isFailure(json)) return Result.fail(json.failure)
   const map = Predicate.isObject(json.success) ? json.success["weight_map"] : undefined
   if (!Predicate.isObject(map)) return Result.fail('has no object "weight_map"')
   const shards = new Map<string, string>()

@@ -7,8 +7,8 @@
  * The data of all tensors must cover the rest of the file without gaps or overlaps.
  * Everything here is checked against the file's size before anything is allocated for it.
  */
-import { Predicate } from "effect"
-import type { Result } from "effect"
+import { Predicate, Result } from "effect"
+import { parseJson } from "../storage/boundedJson.ts"
 import { quote, refusals, refuse } from "./refusal.ts"
 
 /** The element types Foretoken reads and writes, and their bytes. */
@@ -64,6 +64,9 @@ export const parseHeader = (header: Uint8Array, fileSize: number): Result.Result
     return tensors
   })
 
+/** A shape is three levels down. */
+const deepest = 4
+
 const parseObject = (header: Uint8Array): Record<string, unknown> => {
   let text: string
   try {
@@ -71,12 +74,9 @@ const parseObject = (header: Uint8Array): Record<string, unknown> => {
   } catch {
     return refuse("the header is not UTF-8")
   }
-  let json: unknown
-  try {
-    json = JSON.parse(text)
-  } catch {
-    return refuse("the header is not JSON")
-  }
+  const parsed = parseJson(text, deepest)
+  if (Result.isFailure(parsed)) return refuse(`the header ${parsed.failure}`)
+  const json = parsed.success
   if (!Predicate.isObject(json)) return refuse("the header is JSON but not an object")
   refuseDuplicateKeys(text)
   return json as Record<string, unknown> // isObject gives Record<PropertyKey, unknown>; JSON has string keys only

@@ -114,6 +114,7 @@ describe("safetensors", () => {
     ],
     ["a header that is no JSON", file("{nope"), /not JSON/],
     ["a header that is no object", file("[1]"), /not an object/],
+    ["a header of five million open brackets", file("[".repeat(5e6)), /nested deeper than 4 levels/],
     ["a header that is no UTF-8", Buffer.concat([Buffer.from([1, 0, 0, 0, 0, 0, 0, 0, 0xff])]), /not UTF-8/],
     [
       "the same name twice",

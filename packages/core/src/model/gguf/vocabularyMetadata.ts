@@ -1,5 +1,7 @@
 /** A tokenizer.json -> the metadata by which llama.cpp spells, and the whole of it, by which it is read back as it was. */
-import { Predicate } from "effect"
+import { Predicate, Result } from "effect"
+import { parseJson } from "../../storage/boundedJson.ts"
+import { refuse } from "../refusal.ts"
 import type { Entries } from "./metadata.ts"
 import type { Entry } from "./encode.ts"
 import type { TokenizerFiles } from "../ModelDirectory.ts"
@@ -13,10 +15,10 @@ const text = (value: string): Entry => ({ _tag: "text", value })
 export const vocabularyMetadata = (files: TokenizerFiles, size: number): Entries => {
   const source = textOf(files, "tokenizer.json")
   if (source === undefined) return []
-  const config = jsonOf(textOf(files, "tokenizer_config.json") ?? "{}")
+  const config = jsonOf(textOf(files, "tokenizer_config.json") ?? "{}", "tokenizer_config.json")
   const template = textOf(files, "chat_template.jinja") ?? config["chat_template"]
   return [
-    ...llamaCpp(jsonOf(source), config, size),
+    ...llamaCpp(jsonOf(source, "tokenizer.json"), config, size),
     ...(typeof template === "string" ? [["tokenizer.chat_template", text(template)] as const] : []),
     ["tokenizer.huggingface.json", text(source)]
   ]
@@ -25,7 +27,10 @@ export const vocabularyMetadata = (files: TokenizerFiles, size: number): Entries
 const textOf = (files: TokenizerFiles, name: string): string | undefined =>
   Object.hasOwn(files, name) ? new TextDecoder().decode(files[name]) : undefined
 
-const jsonOf = (source: string): Json => objectOf(JSON.parse(source))
+const jsonOf = (source: string, name: string): Json => {
+  const parsed = parseJson(source)
+  return Result.isSuccess(parsed) ? objectOf(parsed.success) : refuse(`${name} ${parsed.failure}`)
+}
 // Whatever is no object has no keys.
 const objectOf = (value: unknown): Json => (Predicate.isObject(value) ? { ...value } : {})
 
