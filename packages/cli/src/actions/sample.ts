@@ -67,7 +67,7 @@ const sampled = Effect.fnUntraced(function* (input: Input) {
 
 const promptIds = Effect.fnUntraced(function* ({ stored, tokenizer }: LoadedModel, { prompt, tokens }: Input) {
   const encoded = yield* Effect.try({
-    try: () => tokenizer.encode(prompt),
+    try: () => tokenizer.encodePrompt(prompt, "opens"),
     catch: (cause) => new InputError({ message: `--prompt: ${cause instanceof Error ? cause.message : String(cause)}` })
   })
   const ids = Int32Array.from([...tokenizer.prefix, ...encoded])

@@ -52,6 +52,8 @@ const numbers = (vocabSize: number): Tokenizer.Tokenizer => {
     name: "numbers",
     vocabSize,
     encode: () => new Int32Array(0),
+    encodePrompt: () => new Int32Array(0),
+    specialTokens: [],
     bytes,
     bytesOf,
     text: (ids) => new TextDecoder().decode(bytesOf(ids)),

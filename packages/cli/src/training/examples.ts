@@ -40,14 +40,14 @@ const example = (
 ): Effect.Effect<Supervised.Example, Corpus.CorpusError> =>
   Effect.gen(function* () {
     const fail = (problem: string) => Effect.fail(new Corpus.CorpusError({ location: id, problem }))
-    const encode = (part: string) =>
+    const attempt = (encode: () => Int32Array) =>
       Effect.try({
-        try: () => tokenizer.encode(part),
+        try: encode,
         catch: (cause) =>
           new Corpus.CorpusError({ location: id, problem: cause instanceof Error ? cause.message : String(cause) })
       })
-    const tokens = yield* encode(text)
-    const target = yield* encode(completion)
+    const tokens = yield* attempt(() => tokenizer.encode(text))
+    const target = yield* attempt(() => tokenizer.encodePrompt(completion, "continues"))
     if (tokens.length === 0 || target.length === 0) return yield* fail("the text and its completion must not be empty")
     const length = frame.head.length + tokens.length + frame.tail.length + target.length
     if (length > config.maxPositions) {

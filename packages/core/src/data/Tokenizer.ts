@@ -1,18 +1,26 @@
 /**
- * A tokenizer.json and its tokenizer_config.json: text to ids through `@huggingface/tokenizers`, ids to raw bytes through
- * our own table (tokenBytes).
+ * A tokenizer.json and its tokenizer_config.json: text to ids, ids to raw bytes.
  *
- * The law that ties the two: for a text without the content of an added token,
- *   bytesOf(encode(text)) = utf8(normalise(text))
- * where normalise is what the tokenizer.json asks for: nothing (GPT-2), NFC (Qwen), or for metaspace vocabularies
- * (Llama) one space in front and `▁` turned into a space. Around an added token the law holds piece by piece, and a lone
- * surrogate counts as U+FFFD. A vocabulary with neither all bytes nor an unknown token drops what it cannot spell.
+ * The law that ties the two, for any text (a lone surrogate counts as U+FFFD):
+ *   bytesOf(encode(text)) = utf8(spelled(text))
+ * where `spelled` is what the tokenizer.json asks for: nothing (GPT-2, Llama 3, SmolLM2), NFC (Qwen), or for metaspace
+ * vocabularies (Llama 2, Mistral) one space in front and `▁` read as a space. `encode` checks it for the text at hand and
+ * throws where it does not hold: a text is never cut wrongly in silence, nor a character dropped or made unknown. What
+ * follows in a document is, from there on, the bytes of its tokens, normal form and all.
+ *
+ * Ids are those of the Rust library with `encode_special_tokens` (transformers: `split_special_tokens`): a document that has
+ * `<|im_end|>` in it has these ten characters. They can differ where the Unicode versions do: characters that are letters,
+ * numbers or marks only since Unicode 17 (Node 24) or combine since Unicode 10 (NFC) are cut otherwise by a Rust library that
+ * does not know them yet. The bytes are right then, too.
  */
 import { readFile } from "node:fs/promises"
 import { basename, join } from "node:path"
 import { Tokenizer as HuggingFaceTokenizer } from "@huggingface/tokenizers"
 import * as Effect from "effect/Effect"
-import { bytesAt, tokenBytes, TokenizerError } from "./tokenBytes.ts"
+import { cutter, respaced, spelled } from "./spelling.ts"
+import { bytesAt, isRecord, tokenBytes, TokenizerError } from "./tokenBytes.ts"
+import { readTokenizerJson } from "./tokenizerJson.ts"
+import type { AddedToken } from "./tokenizerJson.ts"
 
 export { TokenizerError }
 
@@ -20,8 +28,16 @@ export interface Tokenizer {
   readonly name: string
   /** Largest token id + 1. A model's embedding may be larger (padded), never smaller. */
   readonly vocabSize: number
-  /** The ids of `text`, no bos or eos added. Added tokens are recognised where the text spells them out. */
+  /**
+   * The ids of a document, no bos or eos added. What looks like a special token in it is text; other added tokens (Qwen's
+   * `<tool_call>`) are vocabulary. Throws TokenizerError where the vocabulary cannot spell the text.
+   */
   readonly encode: (text: string) => Int32Array
+  /**
+   * The ids of a piece of a prompt that we wrote ourselves: special tokens stand where it spells them out. A piece that
+   * continues another one gets no space of its own in front. Throws TokenizerError.
+   */
+  readonly encodePrompt: (text: string, place: "opens" | "continues") => Int32Array
   /** The raw bytes of one token. Throws RangeError outside 0 .. vocabSize - 1. */
   readonly bytes: (id: number) => Uint8Array
   /** The raw bytes of a sequence of tokens, concatenated. */
@@ -35,6 +51,8 @@ export interface Tokenizer {
   readonly eos: number | undefined
   /** What the tokenizer puts in front of a text of its own accord: [bos] for Llama, nothing for GPT-2 and Qwen. */
   readonly prefix: Int32Array
+  /** The contents of the special tokens. */
+  readonly specialTokens: ReadonlyArray<string>
   /** The files as read, so that a checkpoint can carry them: tokenizer.json and tokenizer_config.json. */
   readonly files: ReadonlyMap<TokenizerFile, string>
 }
@@ -78,16 +96,9 @@ export function build(source: {
   const json = parse(source.tokenizer, file)
   const config = parse(source.config, fileName(source.directory, "tokenizer_config.json"))
   const table = tokenBytes(json, file)
-  const library: Library = new HuggingFaceTokenizer(json, config)
-  const tokenId = (content: string) => library.token_to_id(content)
-
-  const encode = (text: string): Int32Array => {
-    const { ids } = library.encode(text.toWellFormed(), { add_special_tokens: false })
-    return Int32Array.from(ids, (id) => {
-      if (id !== undefined) return id
-      throw new RangeError(`the tokenizer ${source.name} cannot spell part of the text and has no unknown token`)
-    })
-  }
+  const read = readTokenizerJson(json, file)
+  const engine: Engine = new HuggingFaceTokenizer(read.engine, {})
+  const tokenId = (content: string) => read.ids.get(content)
 
   const bytesOf = (ids: ArrayLike<number>): Uint8Array => {
     const parts = Array.from(ids, (id) => bytesAt(table, id))
@@ -100,17 +111,42 @@ export function build(source: {
     return out
   }
 
+  /** The ids of a piece without added tokens, as it is spelled. The library drops what has no token, so the bytes are checked. */
+  const plain = (piece: string): ReadonlyArray<number> => {
+    const ids = Array.from(engine.encode(piece, { add_special_tokens: false }).ids, (id) => id ?? -1)
+    const expected = utf8.encode(piece.replaceAll(read.spelling.space, " "))
+    const at = ids.includes(-1) ? 0 : firstDifference(bytesOf(ids), expected)
+    if (at === undefined) return ids
+    const there = JSON.stringify(decoder.decode(expected.subarray(at, at + 24)))
+    throw new TokenizerError({ file, problem: `the vocabulary cannot spell the text from ${there} on` })
+  }
+
+  const encodeWith = (added: ReadonlyArray<AddedToken>) => {
+    const cut = cutter(added, read.spelling.form)
+    return (text: string, place: "opens" | "continues"): Int32Array =>
+      Int32Array.from(
+        cut(text.toWellFormed()).flatMap((piece, i) => {
+          if (piece._tag === "Added") return [piece.id]
+          const isContinued = i === 0 && place === "continues"
+          return plain(isContinued ? respaced(piece.text, read.spelling) : spelled(piece.text, read.spelling, i === 0))
+        })
+      )
+  }
+  const encodeDocument = encodeWith(read.added.filter((token) => !token.special))
+
   return {
     name: source.name,
     vocabSize: table.size,
-    encode,
+    encode: (text) => encodeDocument(text, "opens"),
+    encodePrompt: encodeWith(read.added),
     bytes: (id) => bytesAt(table, id),
     bytesOf,
     text: (ids) => decoder.decode(bytesOf(ids)),
     tokenId,
     bos: specialId(config.bos_token, tokenId),
     eos: specialId(config.eos_token, tokenId),
-    prefix: prefixOf(library),
+    prefix: Int32Array.from(read.prefix),
+    specialTokens: read.added.filter((token) => token.special).map(({ content }) => content),
     files: new Map([
       ["tokenizer.json", source.tokenizer],
       ["tokenizer_config.json", source.config]
@@ -119,12 +155,19 @@ export function build(source: {
 }
 
 /** What we use of the library, whose own types do not resolve under Node's rules for ES modules. */
-interface Library {
-  encode(text: string, options?: { add_special_tokens: boolean }): { ids: ReadonlyArray<number | undefined> }
-  token_to_id(content: string): number | undefined
+interface Engine {
+  encode(text: string, options: { add_special_tokens: boolean }): { ids: ReadonlyArray<number | undefined> }
 }
 
+const utf8 = new TextEncoder()
 const decoder = new TextDecoder("utf-8", { ignoreBOM: true })
+
+/** The first place at which they differ, or undefined where they are the same. */
+function firstDifference(a: Uint8Array, b: Uint8Array): number | undefined {
+  const shared = Math.min(a.length, b.length)
+  for (let i = 0; i < shared; i++) if (a[i] !== b[i]) return i
+  return a.length === b.length ? undefined : shared
+}
 
 const fileName = (directory: string | undefined, file: TokenizerFile) =>
   directory === undefined ? file : join(directory, file)
@@ -141,10 +184,10 @@ function readText<E>(path: string, missing: () => Effect.Effect<string, E>): Eff
   )
 }
 
-function parse(text: string, file: string): Record<string, unknown> {
+function parse(text: string, file: string): Readonly<Record<string, unknown>> {
   try {
     const value: unknown = JSON.parse(text)
-    if (typeof value === "object" && value !== null && !Array.isArray(value)) return { ...value }
+    if (isRecord(value)) return value
   } catch (cause) {
     throw new TokenizerError({ file, problem: `no JSON: ${describe(cause)}` })
   }
@@ -154,15 +197,5 @@ function parse(text: string, file: string): Record<string, unknown> {
 /** bos_token and eos_token are a string, an object with `content` (older files), or null. */
 function specialId(token: unknown, tokenId: (content: string) => number | undefined): number | undefined {
   if (typeof token === "string") return tokenId(token)
-  if (typeof token === "object" && token !== null && "content" in token && typeof token.content === "string") {
-    return tokenId(token.content)
-  }
-  return undefined
-}
-
-function prefixOf(library: Library): Int32Array {
-  const bare = library.encode("a", { add_special_tokens: false }).ids
-  const full = library.encode("a").ids
-  const start = full.findIndex((_, i) => bare.every((id, j) => full[i + j] === id))
-  return Int32Array.from(full.slice(0, Math.max(0, start)), Number)
+  return isRecord(token) && typeof token.content === "string" ? tokenId(token.content) : undefined
 }

@@ -40,11 +40,13 @@ export function tokenBytes(json: unknown, file = "tokenizer.json"): TokenBytes {
   const vocabulary = readVocabulary(json.model, fail)
   const toBytes = byteRule(json, json.model, fail)
   const contents: Array<[id: number, bytes: Uint8Array]> = []
-  for (const [token, id] of vocabulary) contents.push([checkedId(id, token, fail), toBytes(token)])
-  const added = Array.isArray(json.added_tokens) ? json.added_tokens : []
+  const added: ReadonlyArray<unknown> = Array.isArray(json.added_tokens) ? json.added_tokens : []
+  // Some ids may be left out, but no lone large one decides how much memory the table takes.
+  const limit = 8 * (vocabulary.size + added.length) + 256
+  for (const [token, id] of vocabulary) contents.push([checkedId(id, token, limit, fail), toBytes(token)])
   for (const entry of added) {
     if (!isRecord(entry) || typeof entry.content !== "string") return fail("an added token without `content`")
-    const id = checkedId(entry.id, entry.content, fail)
+    const id = checkedId(entry.id, entry.content, limit, fail)
     // Gemma lists plain vocabulary such as "▁▁" as added tokens too: those keep the meaning they have in the vocabulary.
     if (entry.special === true || !vocabulary.has(entry.content)) contents.push([id, utf8.encode(entry.content)])
   }
@@ -56,23 +58,27 @@ export function bytesAt(table: TokenBytes, id: number): Uint8Array {
   if (!Number.isInteger(id) || id < 0 || id >= table.size) {
     throw new RangeError(`token id ${id} is outside the vocabulary of ${table.size} tokens`)
   }
-  return table.flat.subarray(table.offsets[id], table.offsets[id + 1])
+  const bytes = table.flat.subarray(table.offsets[id], table.offsets[id + 1])
+  // An id that no token has may still be sampled from a padded output layer. It must never pass for text, and never be
+  // invisible: empty bytes would let "9" plus padding count as "9".
+  return bytes.length > 0 ? bytes : utf8.encode(`<unassigned ${id}>`)
 }
 
 const utf8 = new TextEncoder()
-const largestId = 2 ** 24
 
 type Fail = (problem: string) => never
 
-function checkedId(id: unknown, token: string, fail: Fail): number {
-  if (typeof id !== "number" || !Number.isInteger(id) || id < 0 || id >= largestId) {
-    return fail(`token ${JSON.stringify(token)} has the id ${String(id)}; ids are integers from 0 to ${largestId - 1}`)
+function checkedId(id: unknown, token: string, limit: number, fail: Fail): number {
+  if (typeof id !== "number" || !Number.isInteger(id) || id < 0 || id >= limit) {
+    return fail(
+      `token ${quote(token)} has the id ${quote(id)}; of a vocabulary of this size, integers below ${limit} were expected`
+    )
   }
   return id
 }
 
 /** Token -> id: BPE, WordPiece and WordLevel keep an object, Unigram a list of [token, score]. */
-function readVocabulary(model: Record<string, unknown>, fail: Fail): ReadonlyMap<string, unknown> {
+function readVocabulary(model: Readonly<Record<string, unknown>>, fail: Fail): ReadonlyMap<string, unknown> {
   const { vocab } = model
   if (Array.isArray(vocab)) {
     return new Map(vocab.map((entry, id) => [Array.isArray(entry) ? String(entry[0]) : String(entry), id]))
@@ -82,8 +88,8 @@ function readVocabulary(model: Record<string, unknown>, fail: Fail): ReadonlyMap
 }
 
 function byteRule(
-  json: Record<string, unknown>,
-  model: Record<string, unknown>,
+  json: Readonly<Record<string, unknown>>,
+  model: Readonly<Record<string, unknown>>,
   fail: Fail
 ): (token: string) => Uint8Array {
   const decoders = flatten(json.decoder, "decoders")
@@ -136,24 +142,27 @@ function byteLevelBytes(token: string): Uint8Array {
 }
 
 function pack(contents: ReadonlyArray<readonly [id: number, bytes: Uint8Array]>): TokenBytes {
-  const byId: Array<Uint8Array | undefined> = []
-  for (const [id, bytes] of contents) byId[id] = bytes
-  // An id that no token has may still be sampled from a padded output layer. It must never pass for text, and never be
-  // invisible: empty bytes would let "9" plus padding count as "9".
-  const all = Array.from(byId, (bytes, id) => bytes ?? utf8.encode(`<unassigned ${id}>`))
-  const offsets = new Uint32Array(all.length + 1)
-  for (const [id, bytes] of all.entries()) offsets[id + 1] = offsets[id] + bytes.length
-  const flat = new Uint8Array(offsets[all.length])
-  for (const [id, bytes] of all.entries()) flat.set(bytes, offsets[id])
-  return { flat, offsets, size: all.length }
+  const byId = new Map(contents)
+  const size = contents.reduce((largest, [id]) => Math.max(largest, id + 1), 0)
+  const offsets = new Uint32Array(size + 1)
+  for (let id = 0; id < size; id++) offsets[id + 1] = offsets[id] + (byId.get(id)?.length ?? 0)
+  const flat = new Uint8Array(offsets[size])
+  for (const [id, bytes] of byId) flat.set(bytes, offsets[id])
+  return { flat, offsets, size }
 }
 
-function flatten(component: unknown, children: string): ReadonlyArray<Record<string, unknown>> {
+function flatten(component: unknown, children: string): ReadonlyArray<Readonly<Record<string, unknown>>> {
   if (!isRecord(component)) return []
   const nested = component[children]
   return Array.isArray(nested) ? nested.flatMap((child) => flatten(child, children)) : [component]
 }
 
-function isRecord(value: unknown): value is Record<string, unknown> {
+/** JSON of a value, cut to a length that fits into a line. */
+export function quote(value: unknown): string {
+  const text = JSON.stringify(value) ?? "missing"
+  return text.length <= 60 ? text : `${text.slice(0, 60)}…`
+}
+
+export function isRecord(value: unknown): value is Readonly<Record<string, unknown>> {
   return typeof value === "object" && value !== null && !Array.isArray(value)
 }

@@ -18,12 +18,12 @@ export interface RunContext {
 
 export const makeRunContext = (given: Pick<RunContext, "seed" | "config" | "tokenizer" | "template">): RunContext => {
   const { config, tokenizer, template } = given
-  const head = [...tokenizer.prefix, ...tokenizer.encode(template.head)]
+  const head = [...tokenizer.prefix, ...tokenizer.encodePrompt(template.head, "opens")]
   const known = template.stop.map(tokenizer.tokenId)
   const stop = [...known, tokenizer.eos, ...tokenIds(config.eos)].filter((id) => id !== undefined)
   return {
     ...given,
-    frame: { head: Int32Array.from(head), tail: tokenizer.encode(template.tail) },
+    frame: { head: Int32Array.from(head), tail: tokenizer.encodePrompt(template.tail, "continues") },
     stop: [...new Set(stop)].toSorted((a, b) => a - b)
   }
 }

@@ -13,12 +13,13 @@ export const leadToAnswer = (
 ): Int32Array => {
   const { thinkEnd, answer } = template
   const open = answer.form === "braced" ? answer.open : ""
+  const spell = (marker: string) => tokenizer.encodePrompt(marker, "continues")
   const marker = utf8(thinkEnd)
   const start = lastIndexOf(bytes, marker)
   const { tokens, ended } = completion
   if (start < 0) {
     const thought = ended === "stop" ? tokens.subarray(0, -1) : tokens
-    return Int32Array.from([...thought, ...tokenizer.encode(thinkEnd + open)])
+    return Int32Array.from([...thought, ...spell(thinkEnd + open)])
   }
   /** Tokens that end within the first `limit` bytes, and the bytes they cover. */
   const within = (limit: number) => {
@@ -31,6 +32,6 @@ export const leadToAnswer = (
   }
   const end = start + marker.length
   const whole = within(end)
-  if (whole.covered === end) return Int32Array.from([...whole.thought, ...tokenizer.encode(open)])
-  return Int32Array.from([...within(start).thought, ...tokenizer.encode(thinkEnd + open)])
+  if (whole.covered === end) return Int32Array.from([...whole.thought, ...spell(open)])
+  return Int32Array.from([...within(start).thought, ...spell(thinkEnd + open)])
 }

@@ -174,13 +174,14 @@ describe("the tokenizer of the generated corpus", () => {
     expect(Synthetic.specialTokens.map((token) => tokenizer.tokenId(token))).toEqual([0, 1, 2, 3, 4])
     expect([tokenizer.vocabSize, tokenizer.bos, tokenizer.eos, ...tokenizer.prefix]).toEqual([82, 1, 2, 1])
     // The same ids came out of Python's tokenizers 0.23.3 (add_special_tokens=False) for this text and file.
-    expect([...tokenizer.encode("Here the dial shows 4.<|think|> 4 up 2 is 6</think> 6<|end|>")]).toEqual([
+    const text = "Here the dial shows 4.<|think|> 4 up 2 is 6</think> 6<|end|>"
+    expect([...tokenizer.encodePrompt(text, "opens")]).toEqual([
       52, 9, 27, 29, 21, 5, 3, 21, 30, 19, 12, 23, 4, 23, 2
     ])
   })
 
-  it("gives a word it does not have to the unknown token, character by character", () => {
-    expect([...tokenizer.encode(" zoo")]).toEqual([0, 0, 0, 0])
+  it("refuses a word that it does not have, where its file says <unk>", () => {
+    expect(() => tokenizer.encode("Here the zoo")).toThrow('the vocabulary cannot spell the text from " zoo" on')
   })
 })
 

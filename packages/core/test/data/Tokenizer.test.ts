@@ -2,109 +2,20 @@ import { readFileSync } from "node:fs"
 import { join } from "node:path"
 import { Tokenizer as HuggingFaceTokenizer } from "@huggingface/tokenizers"
 import * as Effect from "effect/Effect"
-import * as fc from "fast-check"
 import { describe, expect, it } from "vitest"
 import * as Tokenizer from "../../src/data/Tokenizer.ts"
 import { shared } from "./shared.ts"
 
-const utf8 = (text: string) => new TextEncoder().encode(text)
-const text = fc
-  .array(
-    fc.oneof(
-      fc.string({ unit: "binary" }), // any code point
-      fc.string({ unit: "grapheme" }), // emoji with joiners, combining marks
-      fc.string({ unit: "binary-ascii" }), // control characters
-      fc.constantFrom(
-        " ",
-        "  ",
-        "\n\n",
-        "日本",
-        "e\u0301",
-        "\u1112\u1161\u11ab",
-        "▁",
-        "\ufeff",
-        "\u0085",
-        "<0x41>",
-        "Ġ"
-      )
-    ),
-    { maxLength: 6 }
-  )
-  .map((parts) => parts.join(""))
-const metaspace = (s: string) => (s === "" ? "" : ` ${s.replaceAll("▁", " ")}`)
+const directories = ["models/stories15M", "models/stories260K", "models/tokenizers/gpt2", "models/tokenizers/qwen2_5"]
 
-/** Ids from the Rust library (Python `tokenizers` 0.23.3), no special tokens, of the two texts below. */
-const texts = ["naïve café — 日本語 👩‍👩‍👧 e\u0301", "<0x41> literal"]
-const cases = [
-  {
-    directory: "models/stories15M",
-    normalise: metaspace,
-    size: 32000,
-    golden: [
-      [
-        1055, 30085, 345, 274, 28059, 813, 29871, 30325, 30346, 30968, 29871, 243, 162, 148, 172, 30722, 243, 162, 148,
-        172, 30722, 243, 162, 148, 170, 321, 30103
-      ],
-      [529, 29900, 29916, 29946, 29896, 29958, 16333]
-    ]
-  },
-  {
-    directory: "models/stories260K",
-    normalise: metaspace,
-    size: 512,
-    golden: [
-      [
-        297, 412, 198, 178, 360, 280, 412, 431, 485, 410, 481, 410, 233, 154, 168, 233, 159, 175, 235, 173, 161, 410,
-        243, 162, 148, 172, 229, 131, 144, 243, 162, 148, 172, 229, 131, 144, 243, 162, 148, 170, 344, 207, 132
-      ],
-      [410, 504, 477, 444, 484, 475, 505, 278, 275, 285, 412, 421]
-    ]
-  },
-  {
-    directory: "models/tokenizers/gpt2",
-    normalise: (s: string) => s,
-    size: 50257,
-    golden: [
-      [
-        2616, 38776, 40304, 851, 10545, 245, 98, 17312, 105, 45739, 252, 50169, 102, 447, 235, 41840, 102, 447, 235,
-        41840, 100, 304, 136, 223
-      ],
-      [27, 15, 87, 3901, 29, 18875]
-    ]
-  },
-  {
-    directory: "models/tokenizers/qwen2_5",
-    normalise: (s: string) => s.normalize("NFC"),
-    size: 151665,
-    golden: [
-      [3376, 37572, 586, 51950, 1959, 75402, 21894, 102819, 61804, 102, 378, 235, 145233, 378, 235, 145665, 3958],
-      [27, 15, 87, 19, 16, 29, 23141]
-    ]
-  }
-]
-
-for (const { directory, normalise, size, golden } of cases) {
+for (const directory of directories) {
   const { path, missing } = shared(directory)
   describe.skipIf(missing)(`the tokenizer of ${directory}`, async () => {
     if (missing) return
     const tokenizer = await Effect.runPromise(Tokenizer.load(path))
 
-    it("gives the ids of the Rust library", () => {
-      expect(tokenizer.vocabSize).toBe(size)
-      expect(texts.map((text) => [...tokenizer.encode(text)])).toEqual(golden)
-    })
-
-    it("gives tokens whose bytes are the bytes of the normalised text", () => {
-      fc.assert(
-        fc.property(text, (text) => {
-          expect(tokenizer.bytesOf(tokenizer.encode(text))).toEqual(utf8(normalise(text)))
-        }),
-        { numRuns: 300 }
-      )
-    })
-
     it("counts a lone surrogate as U+FFFD", () => {
-      expect(tokenizer.bytesOf(tokenizer.encode("a\ud800b"))).toEqual(utf8(normalise("a\ufffdb")))
+      expect(tokenizer.encode("a\ud800b")).toEqual(tokenizer.encode("a\ufffdb"))
     })
 
     it("agrees with the library's decoder on every token that is whole UTF-8", () => {
@@ -114,6 +25,7 @@ for (const { directory, normalise, size, golden } of cases) {
       const view = (ids: number[]) => library.decode(ids, { clean_up_tokenization_spaces: false })
       const before = view([anchor])
       const strict = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true })
+      const size = tokenizer.vocabSize
       let compared = 0
       for (let id = 0; id < size; id += size > 100_000 ? 7 : 1) {
         let own: string
@@ -141,50 +53,62 @@ describe.skipIf(stories.missing)("bos, eos, prefix and added tokens", () => {
     expect([tokenizer.bos, tokenizer.eos, ...tokenizer.prefix]).toEqual([1, 2, 1])
     expect(tokenizer.tokenId("</s>")).toBe(2)
     expect(tokenizer.tokenId("<|think|>")).toBeUndefined()
-    expect(tokenizer.text(tokenizer.encode("a<s>b"))).toBe(" a<s> b")
+    expect(tokenizer.text(tokenizer.encode("a<s>b"))).toBe(" a<s>b")
+    expect(tokenizer.text(tokenizer.encodePrompt("a<s>b", "opens"))).toBe(" a<s> b")
     expect(tokenizer.bytes(tokenizer.tokenId("<0xE6>")!)).toEqual(Uint8Array.of(0xe6))
     expect(() => tokenizer.bytes(512)).toThrow("token id 512 is outside the vocabulary of 512 tokens")
   })
 })
 
-describe("a metaspace pre-tokenizer", () => {
-  const json = (scheme: string) =>
+describe("a vocabulary made by hand", () => {
+  const bytes = Array.from({ length: 256 }, (_, b) => [`<0x${b.toString(16).toUpperCase().padStart(2, "0")}>`, b + 8])
+  const json = (tokens: ReadonlyArray<string>, merges: ReadonlyArray<readonly [string, string]>) =>
     JSON.stringify({
-      normalizer: null,
-      pre_tokenizer: { type: "Metaspace", replacement: "▁", prepend_scheme: scheme, split: false },
-      post_processor: null,
-      decoder: { type: "Metaspace", replacement: "▁", prepend_scheme: scheme, split: false },
+      pre_tokenizer: { type: "Metaspace", replacement: "▁", prepend_scheme: "never", split: false },
+      decoder: { type: "Metaspace", replacement: "▁", prepend_scheme: "never", split: false },
       model: {
         type: "BPE",
-        unk_token: null,
         byte_fallback: true,
-        vocab: Object.fromEntries([
-          ["▁", 0],
-          ["▁a", 1],
-          ...Array.from({ length: 256 }, (_, b) => [`<0x${b.toString(16).toUpperCase().padStart(2, "0")}>`, b + 2])
-        ]),
-        merges: [["▁", "a"]]
+        vocab: Object.fromEntries([...tokens.map((token, id) => [token, id]), ...bytes]),
+        merges
       },
-      added_tokens: [{ id: 260, content: "<|x|>", special: true }]
+      added_tokens: [{ id: 270, content: "<|x|>", special: true }]
     })
-
-  for (const scheme of ["always", "first", "never"]) {
-    it(`with prepend_scheme "${scheme}" keeps every byte behind the prefix it asks for`, () => {
-      const tokenizer = Tokenizer.build({ name: scheme, tokenizer: json(scheme), config: "{}" })
-      fc.assert(
-        fc.property(text, (text) => {
-          const spaced = text.replaceAll("▁", " ")
-          const prefix = text === "" || scheme === "never" || spaced.startsWith(" ") ? "" : " "
-          expect(tokenizer.bytesOf(tokenizer.encode(text))).toEqual(utf8(prefix + spaced))
-        })
-      )
-    })
-  }
+  const build = (tokenizer: string) => Tokenizer.build({ name: "by hand", tokenizer, config: "{}" })
 
   it("gives an unassigned id bytes that are neither empty nor text", () => {
-    const tokenizer = Tokenizer.build({ name: "holes", tokenizer: json("never"), config: "{}" })
-    expect(tokenizer.vocabSize).toBe(261)
-    expect(tokenizer.text([259])).toBe("<unassigned 259>")
+    const tokenizer = build(json(["a"], []))
+    expect(tokenizer.vocabSize).toBe(271)
+    expect(tokenizer.text([265, 270])).toBe("<unassigned 265><|x|>")
+  })
+
+  it("whose merges would make a control token or a byte of text spells the text", () => {
+    const tokens = ["<", "|x|>", "<|x|>", "<0x4", "1>"]
+    const tokenizer = build(
+      json(tokens, [
+        ["<", "|x|>"],
+        ["<0x4", "1>"]
+      ])
+    )
+    const text = "<|x|><0x41>"
+    const ids = tokenizer.encode(text)
+    expect(tokenizer.text(ids)).toBe(text)
+    expect([...ids]).not.toContain(tokenizer.tokenId("<|x|>"))
+    expect([...ids]).not.toContain(tokenizer.tokenId("<0x41>"))
+    expect([...tokenizer.encodePrompt("<|x|>", "opens")]).toEqual([270])
+  })
+
+  it("takes a word of 100,000 letters without losing patience", () => {
+    const tokenizer = build(
+      json(
+        ["a", "aa", "aaaa"],
+        [
+          ["a", "a"],
+          ["aa", "aa"]
+        ]
+      )
+    )
+    expect(tokenizer.encode("a".repeat(100_001)).length).toBe(25_001)
   })
 })
 
@@ -200,14 +124,65 @@ describe("an unusable tokenizer", () => {
     expect(await failure("[]")).toBe("tokenizer.json: a JSON object was expected")
     expect(await failure("{}")).toBe("tokenizer.json: no tokenizer.json: an object with a `model` was expected")
     expect(await failure('{"model":{}}')).toBe("tokenizer.json: `model.vocab` is missing")
-    expect(await failure('{"model":{"type":"WordPiece","vocab":{"a":0}},"decoder":{"type":"WordPiece"}}')).toMatch(
-      /^tokenizer\.json: WordPiece with the decoder WordPiece: how its tokens turn into bytes is not known/
-    )
     expect(await failure('{"model":{"type":"BPE","byte_fallback":true,"vocab":{"a":4294967295}}}')).toBe(
-      'tokenizer.json: token "a" has the id 4294967295; ids are integers from 0 to 16777215'
+      'tokenizer.json: token "a" has the id 4294967295; of a vocabulary of this size, integers below 264 were expected'
     )
     expect(await failure('{"model":{"type":"BPE","byte_fallback":true,"vocab":{"a":0}}}', "nonsense")).toMatch(
       /^tokenizer_config\.json: no JSON/
+    )
+  })
+
+  const byteLevel = (changes: Readonly<Record<string, unknown>>, model: Readonly<Record<string, unknown>> = {}) =>
+    JSON.stringify({
+      decoder: { type: "ByteLevel" },
+      model: { type: "BPE", vocab: { a: 0, b: 1 }, merges: [], ...model },
+      ...changes
+    })
+
+  it.each([
+    [{}, { type: "WordPiece" }, "the model is WordPiece; byte pairs (BPE) are supported"],
+    [{}, { type: "Unigram", vocab: [["a", -1]] }, "the model is Unigram; byte pairs (BPE) are supported"],
+    [{}, { merges: ["a b"] }, 'merge 0 needs the token "ab", which is not there'],
+    [{}, { merges: ["a b c"] }, 'merge 0 is "a b c"; a pair of tokens was expected'],
+    [{}, { merges: undefined }, "`model.merges` is missing"],
+    [{}, { dropout: 0.1 }, "`model.dropout` is 0.1: the same text would be other tokens each time"],
+    [
+      {},
+      { end_of_word_suffix: "</w>" },
+      '`model.end_of_word_suffix` is "</w>"; only byte pairs without one are supported'
+    ],
+    [
+      { normalizer: { type: "Sequence", normalizers: [{ type: "NFC" }, { type: "Lowercase" }] } },
+      {},
+      "the normalizer Lowercase would change the text; NFC, NFD, a space in front and ▁ for a space are supported"
+    ],
+    [
+      { pre_tokenizer: { type: "Whitespace" } },
+      {},
+      "the pre-tokenizer Whitespace is not supported; ByteLevel, Digits, Metaspace and isolating Splits are"
+    ],
+    [
+      { pre_tokenizer: { type: "Split", pattern: { String: " " }, behavior: "Removed" } },
+      {},
+      'the Split "Removed" is not supported; "Isolated" is'
+    ],
+    [
+      { added_tokens: [{ id: 2, content: "c", special: false, lstrip: true }] },
+      {},
+      'the added token "c" strips white space beside it, which would lose text'
+    ],
+    [{ added_tokens: [{ content: "c", id: 9999 }] }, {}, /^token "c" has the id 9999; of a vocabulary of this size/]
+  ])("%j %j is refused by name", async (changes, model, problem) => {
+    const message = (await failure(byteLevel(changes, model))).replace("tokenizer.json: ", "")
+    if (typeof problem === "string") expect(message).toBe(problem)
+    else expect(message).toMatch(problem)
+  })
+
+  it("fails at a text that it cannot spell, and says where", async () => {
+    const tokenizer = Tokenizer.build({ name: "ab", tokenizer: byteLevel({}), config: "{}" })
+    expect(tokenizer.text(tokenizer.encode("abba"))).toBe("abba")
+    expect(() => tokenizer.encode("abcab")).toThrow(
+      'tokenizer.json: the vocabulary cannot spell the text from "cab" on'
     )
   })
 
