@@ -35,7 +35,8 @@ export interface Tokenizer {
   readonly encode: (text: string) => Int32Array
   /**
    * The ids of a piece of a prompt that we wrote ourselves: special tokens stand where it spells them out. A piece that
-   * continues another one gets no space of its own in front. Throws TokenizerError.
+   * continues another one gets no space of its own in front. What the vocabulary cannot spell is its unknown token; throws
+   * TokenizerError where it has none.
    */
   readonly encodePrompt: (text: string, place: "opens" | "continues") => Int32Array
   /** The raw bytes of one token. Throws RangeError outside 0 .. vocabSize - 1. */
@@ -112,33 +113,38 @@ export function build(source: {
   }
 
   /** The ids of a piece without added tokens, as it is spelled. The library drops what has no token, so the bytes are checked. */
-  const plain = (piece: string): ReadonlyArray<number> => {
-    const ids = Array.from(engine.encode(piece, { add_special_tokens: false }).ids, (id) => id ?? -1)
+  const plain = (piece: string, mayBeUnknown: boolean): ReadonlyArray<number> => {
+    const ids = Array.from(engine.encode(piece, { add_special_tokens: false }).ids, (id) => id ?? 0)
     const expected = utf8.encode(piece.replaceAll(read.spelling.space, " "))
-    const at = ids.includes(-1) ? 0 : firstDifference(bytesOf(ids), expected)
-    if (at === undefined) return ids
+    const at =
+      firstDifference(bytesOf(ids), expected) ?? (read.unknown !== undefined && ids.includes(read.unknown) ? 0 : -1)
+    if (at < 0 || (mayBeUnknown && read.unknown !== undefined)) return ids
     const there = JSON.stringify(decoder.decode(expected.subarray(at, at + 24)))
     throw new TokenizerError({ file, problem: `the vocabulary cannot spell the text from ${there} on` })
   }
 
-  const encodeWith = (added: ReadonlyArray<AddedToken>) => {
+  const encodeWith = (added: ReadonlyArray<AddedToken>, mayBeUnknown: boolean) => {
     const cut = cutter(added, read.spelling.form)
     return (text: string, place: "opens" | "continues"): Int32Array =>
       Int32Array.from(
         cut(text.toWellFormed()).flatMap((piece, i) => {
           if (piece._tag === "Added") return [piece.id]
           const isContinued = i === 0 && place === "continues"
-          return plain(isContinued ? respaced(piece.text, read.spelling) : spelled(piece.text, read.spelling, i === 0))
+          const text = isContinued ? respaced(piece.text, read.spelling) : spelled(piece.text, read.spelling, i === 0)
+          return plain(text, mayBeUnknown)
         })
       )
   }
-  const encodeDocument = encodeWith(read.added.filter((token) => !token.special))
+  const encodeDocument = encodeWith(
+    read.added.filter((token) => !token.special),
+    false
+  )
 
   return {
     name: source.name,
     vocabSize: table.size,
     encode: (text) => encodeDocument(text, "opens"),
-    encodePrompt: encodeWith(read.added),
+    encodePrompt: encodeWith(read.added, true),
     bytes: (id) => bytesAt(table, id),
     bytesOf,
     text: (ids) => decoder.decode(bytesOf(ids)),

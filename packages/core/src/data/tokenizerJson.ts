@@ -39,6 +39,8 @@ export interface TokenizerJson {
   readonly engine: Readonly<Record<string, unknown>>
   readonly spelling: Spelling
   readonly added: ReadonlyArray<AddedToken>
+  /** What stands for characters that have no token. Of documents they are an error. */
+  readonly unknown: number | undefined
   /** Ids by content, added tokens too. */
   readonly ids: ReadonlyMap<string, number>
   /** What stands in front of a text of the tokenizer's own accord: ids from the post-processor. */
@@ -72,7 +74,8 @@ export function readTokenizerJson(json: Json, file: string): TokenizerJson {
   // Text never turns into a control token, neither by merges nor as a whole word of the vocabulary, and the six characters
   // `<0x41>` not into the byte that a token of this name stands for.
   const special = new Set(added.filter((token) => token.special).map(({ content }) => content))
-  const plain = [...vocab].filter(([token]) => !special.has(token))
+  const unknown = typeof model.unk_token === "string" && vocab.has(model.unk_token) ? model.unk_token : undefined
+  const plain = [...vocab].filter(([token]) => !special.has(token) || token === unknown)
   const hasFallback = model.byte_fallback === true
   const isText = (token: string) => !special.has(token) && !(hasFallback && byteToken.test(token))
   const mergeable = merges.filter(([a, b]) => isText(a) && isText(b) && isText(a + b))
@@ -85,8 +88,8 @@ export function readTokenizerJson(json: Json, file: string): TokenizerJson {
       added_tokens: [],
       model: {
         type: "BPE",
-        unk_token: null,
-        fuse_unk: false,
+        unk_token: unknown ?? null,
+        fuse_unk: model.fuse_unk === true,
         byte_fallback: hasFallback,
         ignore_merges: model.ignore_merges === true,
         vocab: Object.fromEntries(plain),
@@ -95,6 +98,7 @@ export function readTokenizerJson(json: Json, file: string): TokenizerJson {
     },
     spelling,
     added,
+    unknown: unknown === undefined ? undefined : vocab.get(unknown),
     ids: new Map([...vocab, ...added.map(({ content, id }) => [content, id] as const)]),
     prefix: prefixOf(json.post_processor, fail)
   }

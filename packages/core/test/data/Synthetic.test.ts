@@ -175,9 +175,7 @@ describe("the tokenizer of the generated corpus", () => {
     expect([tokenizer.vocabSize, tokenizer.bos, tokenizer.eos, ...tokenizer.prefix]).toEqual([82, 1, 2, 1])
     // The same ids came out of Python's tokenizers 0.23.3 (add_special_tokens=False) for this text and file.
     const text = "Here the dial shows 4.<|think|> 4 up 2 is 6</think> 6<|end|>"
-    expect([...tokenizer.encodePrompt(text, "opens")]).toEqual([
-      52, 9, 27, 29, 21, 5, 3, 21, 30, 19, 12, 23, 4, 23, 2
-    ])
+    expect([...tokenizer.encodePrompt(text, "opens")]).toEqual([52, 9, 27, 29, 21, 5, 3, 21, 30, 19, 12, 23, 4, 23, 2])
   })
 
   it("refuses a word that it does not have, where its file says <unk>", () => {

@@ -170,7 +170,7 @@ describe("what leads to an answer", () => {
     tokenizer: {
       ...tokenizer,
       bytes: (token: number) => Uint8Array.of(token),
-      encode: (written: string) => Int32Array.from(new TextEncoder().encode(written))
+      encodePrompt: (written: string) => Int32Array.from(new TextEncoder().encode(written))
     }
   }
   const lead = (completion: string, ended: "stop" | "length" = "stop") => {
@@ -198,7 +198,7 @@ describe("what leads to an answer", () => {
       { template: boxed, tokenizer: { ...tokenizer, bytes: (token) => pieces[token] } },
       { completion: { tokens: Int32Array.of(0, 1, 2, 3), ended: "stop" }, bytes: Buffer.concat(pieces) }
     )
-    expect(Array.from(tokens)).toEqual([0, ...tokenizer.encode("</think>\\boxed{")])
+    expect(Array.from(tokens)).toEqual([0, ...tokenizer.encodePrompt("</think>\\boxed{", "continues")])
   })
 
   it("always ends with an opening of an answer, whatever was written", () => {
