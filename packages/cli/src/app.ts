@@ -8,6 +8,7 @@ import { CliConfig, CliOutput, Command, GlobalFlag } from "effect/cli"
 import { backends } from "./commands/backends.ts"
 import { bench } from "./commands/bench.ts"
 import { convert } from "./commands/convert.ts"
+import { diff } from "./commands/diff.ts"
 import { evaluate } from "./commands/eval.ts"
 import { merge } from "./commands/merge.ts"
 import { replay } from "./commands/replay.ts"
@@ -34,6 +35,7 @@ const root = Command.make("foretoken").pipe(
     reward,
     replay,
     convert,
+    diff,
     backends,
     bench
   ])

@@ -34,7 +34,7 @@ export interface GradientOutputs<A> {
 }
 
 /** The objective with its gradient in the weights called `names`, as a program over data of the types given. */
-const objectiveWithGradient =
+export const objectiveWithGradient =
   (config: ModelConfig, objective: Objective, names: ReadonlyArray<string>, remember: Remember) =>
   ({ weights, data }: GradientInputs<Tensor>): GradientOutputs<Tensor> => {
     const minimised = objective(config, weights, data)

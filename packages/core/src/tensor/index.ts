@@ -1,5 +1,6 @@
 export * from "./Backend.ts"
 export { decompose } from "./decompose.ts"
+export * as Differential from "./differential.ts"
 export * from "./Executable.ts"
 export { Graph, type Traced } from "./Graph.ts"
 export * from "./HostTensor.ts"
