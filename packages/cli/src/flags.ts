@@ -89,11 +89,25 @@ export const reward = Flag.String("reward").pipe(
 )
 
 /** Those of `Template.builtin`. */
-export const templateNames = ["boxed", "candidates", "terse", "escaped", "compact"] as const
+const builtinTemplates = ["boxed", "candidates", "terse", "escaped", "compact"] as const
+export type BuiltinTemplate = (typeof builtinTemplates)[number]
+
+/** And that of a model with a chat template. */
+export const templateNames = [...builtinTemplates, "chat"] as const
 export type TemplateName = (typeof templateNames)[number]
 
 export const template = maybe(
   Flag.Literals("template", templateNames).pipe(
+    Flag.withDescription(
+      "how the model is asked and how it answers; chat asks in the model's own chat template " +
+        "(default: compact where the vocabulary has <|think|>, else boxed)"
+    )
+  )
+)
+
+/** Where there need not be a model. */
+export const builtinTemplate = maybe(
+  Flag.Literals("template", builtinTemplates).pipe(
     Flag.withDescription(
       "how the model is asked and how it answers (default: compact where the vocabulary has <|think|>, else boxed)"
     )

@@ -2,7 +2,7 @@ import { Corpus, Exploits, loadTokenizer, Reward, Synthetic, Template } from "@f
 import { laws } from "@foretoken/core/testing"
 import * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
-import type { TemplateName } from "../flags.ts"
+import type { BuiltinTemplate } from "../flags.ts"
 import { InputError, UsageError } from "../failure.ts"
 import { makeProgress } from "../Progress.ts"
 import type { ChosenReward } from "../reward.ts"
@@ -19,7 +19,7 @@ interface Input {
   readonly corpus: string
   readonly field: string
   readonly model: string | undefined
-  readonly template: TemplateName | undefined
+  readonly template: BuiltinTemplate | undefined
   readonly seed: number
   readonly cases: number
   readonly positions: number
@@ -56,9 +56,9 @@ const openText = Effect.fnUntraced(function* (input: Input) {
   const corpus = yield* Corpus.open(name, { field })
   const tokenizer = model === undefined ? Synthetic.tokenizer : yield* loadTokenizer(model)
   const text = yield* Exploits.readText(corpus, tokenizer, { seed, positions })
+  const template = yield* templateOf(input.template, tokenizer)
   const voice = yield* Effect.try({
-    try: () =>
-      Exploits.makeVoice(templateOf(input.template, tokenizer), tokenizer, Exploits.fitNgram(text.fitted), maxTokens),
+    try: () => Exploits.makeVoice(template, tokenizer, Exploits.fitNgram(text.fitted), maxTokens),
     catch: (cause) => new InputError({ message: cause instanceof Error ? cause.message : String(cause) })
   })
   return { corpus, text, voice }

@@ -4,14 +4,14 @@ import type { Prediction } from "@foretoken/core"
 import * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
 import { InputError } from "../failure.ts"
-import type { TemplateName } from "../flags.ts"
+import type { BuiltinTemplate } from "../flags.ts"
 import { openLoneReward } from "../reward.ts"
 import { table } from "../table.ts"
 
 interface Input {
   readonly cases: string
   readonly reward: string
-  readonly template: TemplateName | undefined
+  readonly template: BuiltinTemplate | undefined
 }
 
 interface Output {

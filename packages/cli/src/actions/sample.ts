@@ -1,15 +1,19 @@
 import { draw, Evaluator, loadPolicy, makeGenerator, makeProgramCache, makeRunContext, Template } from "@foretoken/core"
-import type { LoadedModel } from "@foretoken/core"
+import type { ModelConfig, RunContext } from "@foretoken/core"
 import * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
 import type { BackendChoice } from "../backend.ts"
 import { backendLayer } from "../backend.ts"
 import { InputError } from "../failure.ts"
+import type { TemplateName } from "../flags.ts"
 import { samplingAt } from "../sampling.ts"
+import { templateOf } from "../training/template.ts"
 
 interface Input extends BackendChoice {
   readonly model: string
   readonly prompt: string
+  /** The question about the prompt; undefined: none, the rollouts go on from it. */
+  readonly template: TemplateName | undefined
   readonly n: number
   readonly tokens: number
   readonly temperature: number
@@ -18,7 +22,7 @@ interface Input extends BackendChoice {
 
 interface Output {
   readonly prompt: string
-  /** Of the prompt, with what the tokenizer puts in front. */
+  /** Of the prompt, with what the tokenizer or the template puts around it. */
   readonly ids: ReadonlyArray<number>
   readonly rollouts: ReadonlyArray<{
     readonly text: string
@@ -36,8 +40,10 @@ const sampled = Effect.fnUntraced(function* (input: Input) {
   const loaded = yield* loadPolicy({ model: input.model })
   const { config, weights } = loaded.stored
   const { tokenizer } = loaded
-  const ids = yield* promptIds(loaded, input)
-  const { stop } = makeRunContext({ seed, config, tokenizer, template: Template.compact })
+  const template = input.template === undefined ? Template.compact : yield* templateOf(input.template, tokenizer)
+  const context = makeRunContext({ seed, config, tokenizer, template })
+  const { stop } = context
+  const ids = yield* promptIds(context, config, input)
   const settings = { groupSize: n, maxTokens: tokens, sampling: samplingAt(temperature), stop }
   const generator = yield* makeGenerator(config, settings, yield* makeProgramCache)
   // The trunk is the prompt without its last token: that one begins every branch, and predicts the first draw.
@@ -65,16 +71,22 @@ const sampled = Effect.fnUntraced(function* (input: Input) {
   }
 })
 
-const promptIds = Effect.fnUntraced(function* ({ stored, tokenizer }: LoadedModel, { prompt, tokens }: Input) {
-  const encoded = yield* Effect.try({
-    try: () => tokenizer.encodePrompt(prompt, "opens"),
+/** Under a template the prompt is a text like any other; alone it is ours, control tokens and all. */
+const promptIds = Effect.fnUntraced(function* (
+  { tokenizer, frame }: RunContext,
+  { maxPositions }: ModelConfig,
+  { prompt, template, tokens }: Input
+) {
+  const ids = yield* Effect.try({
+    try: () =>
+      template === undefined
+        ? Int32Array.from([...tokenizer.prefix, ...tokenizer.encodePrompt(prompt, "opens")])
+        : Int32Array.from([...frame.head, ...tokenizer.encode(prompt), ...frame.tail]),
     catch: (cause) => new InputError({ message: `--prompt: ${cause instanceof Error ? cause.message : String(cause)}` })
   })
-  const ids = Int32Array.from([...tokenizer.prefix, ...encoded])
   if (ids.length === 0) {
     return yield* new InputError({ message: "--prompt is empty; at least one token was expected to go on from" })
   }
-  const { maxPositions } = stored.config
   if (ids.length + tokens > maxPositions) {
     const message = `the prompt has ${ids.length} tokens and --tokens is ${tokens}; the model has ${maxPositions} positions for both`
     return yield* new InputError({ message })

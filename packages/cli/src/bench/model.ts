@@ -54,6 +54,8 @@ const numbers = (vocabSize: number): Tokenizer.Tokenizer => {
     encode: () => new Int32Array(0),
     encodePrompt: () => new Int32Array(0),
     specialTokens: [],
+    namedTokens: {},
+    chatTemplate: undefined,
     bytes,
     bytesOf,
     text: (ids) => new TextDecoder().decode(bytesOf(ids)),

@@ -12,7 +12,7 @@ const score = makeCommand({
   flags: {
     cases: Argument.String("cases.jsonl").pipe(Argument.withDescription("one case a line")),
     reward: flags.reward,
-    template: flags.template
+    template: flags.builtinTemplate
   },
   examples: [
     { command: "foretoken reward score cases.jsonl --reward prefixMatch --json", description: "The paper's reward" }
@@ -43,7 +43,7 @@ const check = makeCommand({
         Flag.withDescription("whose tokenizer cuts the text into tokens (default: that of dials, for dials)")
       )
     ),
-    template: flags.template,
+    template: flags.builtinTemplate,
     seed: flags.seed,
     cases: flags.whole("cases", 1).pipe(flags.usually(2000, "generated cases of each law")),
     positions: flags.whole("positions", 32).pipe(flags.usually(512, "places of the text that are asked")),

@@ -10,6 +10,11 @@ export const sample = makeCommand({
   flags: {
     model: flags.model,
     prompt: Flag.String("prompt").pipe(Flag.withMetavar("S"), Flag.withDescription("what the rollouts go on from")),
+    template: flags.maybe(
+      Flag.Literals("template", flags.templateNames).pipe(
+        Flag.withDescription("asks what comes next in this template, instead of going on from the prompt")
+      )
+    ),
     n: flags.whole("n", 1, 4096).pipe(flags.usually(8, "rollouts")),
     tokens: flags.whole("tokens", 1).pipe(flags.usually(64, "tokens of the longest rollout")),
     temperature: flags.temperature(0.8),

@@ -57,7 +57,7 @@ const reinforcementPipeline = ({ input, corpus, policy, say }: Training) =>
     const chosen = yield* openReward(input.reward)
     const found = yield* findCertificate(chosen, input.certificate)
     const documentsPerStep = input.documents ?? 4
-    const template = templateOf(input.template, policy.tokenizer)
+    const template = yield* templateOf(input.template, policy.tokenizer)
     const asked = corpus.pipe(Corpus.nextToken(problems))
     const winnability = yield* corpusWinnability(asked, policy.tokenizer, template)
     yield* say(winnabilityLine(winnability, template.name))

@@ -12,7 +12,7 @@ export const supervisedRun = (training: Training): Effect.Effect<Trained, Error,
   Effect.gen(function* () {
     const { input, policy } = training
     const { tokenizer } = policy
-    const template = templateOf(input.template, tokenizer)
+    const template = yield* templateOf(input.template, tokenizer)
     const context = makeRunContext({ seed: input.seed, config: policy.stored.config, tokenizer, template })
     const examples = yield* endlessExamples(training, context)
     const next = yield* taker(examples, input.documents ?? 8)

@@ -54,13 +54,26 @@ export interface Tokenizer {
   readonly prefix: Int32Array
   /** The contents of the special tokens. */
   readonly specialTokens: ReadonlyArray<string>
-  /** The files as read, so that a checkpoint can carry them: tokenizer.json and tokenizer_config.json. */
+  /** Contents of bos_token, eos_token and their kin, as tokenizer_config.json names them. */
+  readonly namedTokens: Readonly<Record<string, string>>
+  /** The Jinja source of the model's chat template: chat_template.jinja, or what tokenizer_config.json has. */
+  readonly chatTemplate: string | undefined
+  /** The files as read, so that a checkpoint can carry them. */
   readonly files: ReadonlyMap<TokenizerFile, string>
 }
 
-export type TokenizerFile = "tokenizer.json" | "tokenizer_config.json"
+export type TokenizerFile = "tokenizer.json" | "tokenizer_config.json" | "chat_template.jinja"
 
-/** Reads a tokenizer from a Hugging Face model directory. tokenizer_config.json may be missing. */
+/** The text of a tokenizer's files. `directory` is named in errors. */
+export interface TokenizerSource {
+  readonly name: string
+  readonly tokenizer: string
+  readonly config: string
+  readonly chatTemplate?: string | undefined
+  readonly directory?: string
+}
+
+/** Reads a tokenizer from a Hugging Face model directory. tokenizer_config.json and chat_template.jinja may be missing. */
 export const load = (directory: string): Effect.Effect<Tokenizer, TokenizerError> =>
   Effect.gen(function* () {
     const path = join(directory, "tokenizer.json")
@@ -68,16 +81,14 @@ export const load = (directory: string): Effect.Effect<Tokenizer, TokenizerError
       Effect.fail(new TokenizerError({ file: path, problem: "no such file; a Hugging Face model directory has one" }))
     )
     const config = yield* readText(join(directory, "tokenizer_config.json"), () => Effect.succeed("{}"))
-    return yield* fromJson({ name: basename(directory), directory, tokenizer, config })
+    const chatTemplate = yield* readText(join(directory, "chat_template.jinja"), () =>
+      Effect.succeed<string | undefined>(undefined)
+    )
+    return yield* fromJson({ name: basename(directory), directory, tokenizer, config, chatTemplate })
   })
 
-/** Builds a tokenizer from the text of its two files. `directory` is named in errors. */
-export const fromJson = (source: {
-  readonly name: string
-  readonly tokenizer: string
-  readonly config: string
-  readonly directory?: string
-}): Effect.Effect<Tokenizer, TokenizerError> =>
+/** Builds a tokenizer from the text of its files. */
+export const fromJson = (source: TokenizerSource): Effect.Effect<Tokenizer, TokenizerError> =>
   Effect.try({
     try: () => build(source),
     catch: (cause) =>
@@ -87,12 +98,7 @@ export const fromJson = (source: {
   })
 
 /** As `fromJson`, for files made in code, which are right by construction. Throws TokenizerError. */
-export function build(source: {
-  readonly name: string
-  readonly tokenizer: string
-  readonly config: string
-  readonly directory?: string
-}): Tokenizer {
+export function build(source: TokenizerSource): Tokenizer {
   const file = fileName(source.directory, "tokenizer.json")
   const json = parse(source.tokenizer, file)
   const config = parse(source.config, fileName(source.directory, "tokenizer_config.json"))
@@ -100,6 +106,8 @@ export function build(source: {
   const read = readTokenizerJson(json, file)
   const engine: Engine = new HuggingFaceTokenizer(read.engine, {})
   const tokenId = (content: string) => read.ids.get(content)
+  const named = namedTokens(config)
+  const idOf = (name: string) => (Object.hasOwn(named, name) ? tokenId(named[name]) : undefined)
 
   const bytesOf = (ids: ArrayLike<number>): Uint8Array => {
     const parts = Array.from(ids, (id) => bytesAt(table, id))
@@ -149,13 +157,16 @@ export function build(source: {
     bytesOf,
     text: (ids) => decoder.decode(bytesOf(ids)),
     tokenId,
-    bos: specialId(config.bos_token, tokenId),
-    eos: specialId(config.eos_token, tokenId),
+    bos: idOf("bos_token"),
+    eos: idOf("eos_token"),
     prefix: Int32Array.from(read.prefix),
     specialTokens: read.added.filter((token) => token.special).map(({ content }) => content),
+    namedTokens: named,
+    chatTemplate: source.chatTemplate ?? chatTemplateIn(config),
     files: new Map([
       ["tokenizer.json", source.tokenizer],
-      ["tokenizer_config.json", source.config]
+      ["tokenizer_config.json", source.config],
+      ...(source.chatTemplate === undefined ? [] : [["chat_template.jinja", source.chatTemplate] as const])
     ])
   }
 }
@@ -180,9 +191,12 @@ const fileName = (directory: string | undefined, file: TokenizerFile) =>
 
 const describe = (cause: unknown) => (cause instanceof Error ? cause.message : String(cause))
 
-function readText<E>(path: string, missing: () => Effect.Effect<string, E>): Effect.Effect<string, E | TokenizerError> {
+function readText<A, E>(
+  path: string,
+  missing: () => Effect.Effect<A, E>
+): Effect.Effect<A | string, E | TokenizerError> {
   return Effect.tryPromise({ try: () => readFile(path, "utf8"), catch: (cause) => cause }).pipe(
-    Effect.catch((cause): Effect.Effect<string, E | TokenizerError> =>
+    Effect.catch((cause): Effect.Effect<A, E | TokenizerError> =>
       cause instanceof Error && "code" in cause && cause.code === "ENOENT"
         ? missing()
         : Effect.fail(new TokenizerError({ file: path, problem: describe(cause) }))
@@ -200,8 +214,21 @@ function parse(text: string, file: string): Readonly<Record<string, unknown>> {
   throw new TokenizerError({ file, problem: "a JSON object was expected" })
 }
 
-/** bos_token and eos_token are a string, an object with `content` (older files), or null. */
-function specialId(token: unknown, tokenId: (content: string) => number | undefined): number | undefined {
-  if (typeof token === "string") return tokenId(token)
-  return isRecord(token) && typeof token.content === "string" ? tokenId(token.content) : undefined
+/** bos_token, eos_token and the others are a string, an object with `content` (older files), or null. */
+function namedTokens(config: Readonly<Record<string, unknown>>): Readonly<Record<string, string>> {
+  return Object.fromEntries(
+    ["bos_token", "eos_token", "unk_token", "pad_token"].flatMap((name) => {
+      const token = config[name]
+      const content = isRecord(token) ? token.content : token
+      return typeof content === "string" ? [[name, content]] : []
+    })
+  )
+}
+
+/** One template, or a list of them by name (older files), of which the one for plain chats is called default. */
+function chatTemplateIn({ chat_template: given }: Readonly<Record<string, unknown>>): string | undefined {
+  if (typeof given === "string") return given
+  const entries: ReadonlyArray<unknown> = Array.isArray(given) ? given : []
+  const found = entries.filter(isRecord).find(({ name }) => name === "default")?.template
+  return typeof found === "string" ? found : undefined
 }

@@ -18,7 +18,8 @@ export interface RunContext {
 
 export const makeRunContext = (given: Pick<RunContext, "seed" | "config" | "tokenizer" | "template">): RunContext => {
   const { config, tokenizer, template } = given
-  const head = [...tokenizer.prefix, ...tokenizer.encodePrompt(template.head, "opens")]
+  const prefix = template.opening === "in-head" ? [] : tokenizer.prefix
+  const head = [...prefix, ...tokenizer.encodePrompt(template.head, "opens")]
   const known = template.stop.map(tokenizer.tokenId)
   const stop = [...known, tokenizer.eos, ...tokenIds(config.eos)].filter((id) => id !== undefined)
   return {

@@ -25,6 +25,7 @@ export type AnswerForm = typeof AnswerForm.Type
  *
  * - `head` stands before the context and is shared by every question about a document. Built-in templates leave it
  *   empty, so that the one trunk pass also is the plain next-token pass.
+ * - `opening`: the head spells out what opens a text (bos), so the tokenizer puts nothing in front of its own accord.
  * - `tail` stands after the context and is never empty: its last token predicts the first token of the completion.
  * - `stop` are the contents of the tokens that end a completion. Those that a vocabulary lacks are ignored; the
  *   tokenizer's own end-of-text token always ends one.
@@ -33,6 +34,7 @@ export type AnswerForm = typeof AnswerForm.Type
 export const Template = Schema.Struct({
   name: Schema.NonEmptyString,
   head: Schema.String,
+  opening: Schema.optionalKey(Schema.Literal("in-head")),
   tail: Schema.NonEmptyString,
   stop: Schema.Array(Schema.NonEmptyString),
   thinkEnd: Schema.NonEmptyString,

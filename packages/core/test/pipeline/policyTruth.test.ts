@@ -170,7 +170,8 @@ describe("what leads to an answer", () => {
     tokenizer: {
       ...tokenizer,
       bytes: (token: number) => Uint8Array.of(token),
-      encodePrompt: (written: string, _place: "opens" | "continues") => Int32Array.from(new TextEncoder().encode(written))
+      encodePrompt: (written: string, _place: "opens" | "continues") =>
+        Int32Array.from(new TextEncoder().encode(written))
     }
   }
   const lead = (completion: string, ended: "stop" | "length" = "stop") => {
