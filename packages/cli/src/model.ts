@@ -4,6 +4,7 @@ import {
   initialWeights,
   loadPolicy,
   loadTokenizer,
+  padTokenizer,
   presetConfig,
   Synthetic,
   withLora
@@ -72,8 +73,9 @@ export const openModel = (
     if (directory === undefined) return yield* loadPolicy({ model })
     const { stored } = yield* loadPolicy({ model })
     const tokenizer = yield* loadTokenizer(directory)
+    const { vocabSize } = stored.config
     yield* Effect.fromResult(checkVocabulary(stored.config, tokenizer.vocabSize, directory))
-    return { stored: { ...stored, tokenizerFiles: filesOf(tokenizer) }, tokenizer }
+    return { stored: { ...stored, tokenizerFiles: filesOf(tokenizer) }, tokenizer: padTokenizer(tokenizer, vocabSize) }
   })
 
 const newModel = Effect.fnUntraced(function* (preset: string, directory: string | undefined, seed: number) {

@@ -1,4 +1,4 @@
-import { Advantage, Checkpoint, Ledger, Run, Template, Tokenizer } from "@foretoken/core"
+import { Advantage, Checkpoint, Ledger, padTokenizer, Run, Template, Tokenizer } from "@foretoken/core"
 import type { NextToken } from "@foretoken/core"
 import { Schema } from "effect"
 import * as Effect from "effect/Effect"
@@ -69,7 +69,8 @@ export const openStoredRun = Effect.fnUntraced(function* (directory: string, ste
 const spelling = Effect.fnUntraced(function* (run: Run.Run) {
   const [checkpoint] = yield* Checkpoint.listCheckpoints(run)
   if (checkpoint === undefined) return () => null
-  const tokenizer = yield* Tokenizer.load(checkpoint.directory)
+  // Completions may have rows of a padded embedding.
+  const tokenizer = padTokenizer(yield* Tokenizer.load(checkpoint.directory), Infinity)
   return (tokens: Int32Array) => tokenizer.text(tokens)
 })
 

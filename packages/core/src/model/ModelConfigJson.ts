@@ -9,7 +9,7 @@ import { gpt2Class, gpt2Config, gpt2Json } from "./huggingFace/gpt2.ts"
 import type { Json, Neutral } from "./huggingFace/refuse.ts"
 import { isOff, isOne, isZero, never, refuse, refuseUnlessNeutral, Refusal } from "./huggingFace/refuse.ts"
 import { className, rotaryConfig, rotaryJson } from "./huggingFace/rotaryFamilies.ts"
-import { ModelConfigError, makeModelConfig } from "./ModelConfig.ts"
+import { ModelConfigError, makeModelConfig, tokenIds } from "./ModelConfig.ts"
 import type { ModelConfig, SpecialToken } from "./ModelConfig.ts"
 
 /** What no family here has; a family's own keys are in its file. */
@@ -84,6 +84,29 @@ export const toHuggingFace = (config: ModelConfig): Json => ({
   torch_dtype: "float32",
   use_cache: true
 })
+
+/**
+ * A config with the ends of text that a parsed generation_config.json adds: chat models often end a turn with another token
+ * than a text. Ids outside the vocabulary are never drawn and say nothing. What else it has are wishes about sampling.
+ */
+export const withGenerationConfig = (
+  config: ModelConfig,
+  json: unknown,
+  path: string = "generation_config.json"
+): Result.Result<ModelConfig, ModelConfigError> => {
+  const fail = (reason: string) => Result.fail(new ModelConfigError({ path, reason }))
+  if (!isJson(json)) return fail("must be a JSON object")
+  const given = json["eos_token_id"] ?? []
+  const more: ReadonlyArray<unknown> = Array.isArray(given) ? given : [given]
+  if (!more.every((id) => Number.isSafeInteger(id))) {
+    return fail(`eos_token_id must be a token id or several, not ${JSON.stringify(given)}`)
+  }
+  const drawn = more.filter((id): id is number => typeof id === "number" && id >= 0 && id < config.vocabSize)
+  const before = tokenIds(config.eos)
+  const ids = [...new Set([...before, ...drawn])]
+  if (ids.length === before.length) return Result.succeed(config)
+  return Result.succeed({ ...config, eos: ids.length === 1 ? { _tag: "one", id: ids[0] } : { _tag: "several", ids } })
+}
 
 /** What generation_config.json has of the model: where sequences begin and end. */
 export const generationTokens = ({ bos, eos }: ModelConfig): Json => ({

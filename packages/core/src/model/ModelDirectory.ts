@@ -7,7 +7,7 @@ import { StorageError } from "../storage/StorageError.ts"
 import { attachAdapters, baseOf, isAdapterDirectory, readAdapterConfig, writeAdapterFiles } from "./adapterFiles.ts"
 import { ModelConfigError } from "./ModelConfig.ts"
 import type { ModelConfig } from "./ModelConfig.ts"
-import { fromHuggingFace, generationTokens, toHuggingFace } from "./ModelConfigJson.ts"
+import { fromHuggingFace, generationTokens, toHuggingFace, withGenerationConfig } from "./ModelConfigJson.ts"
 import { readSafetensors, readShardedSafetensors, writeSafetensors } from "./safetensors.ts"
 import { loadModelFile, modelSource } from "./modelFile.ts"
 import type { ModelFileError } from "./ModelFileError.ts"
@@ -70,16 +70,23 @@ const loadDirectory = (directory: string): Effect.Effect<StoredModel, ModelError
     return { config, weights, tokenizerFiles: yield* loadTokenizerFiles(directory) }
   })
 
-/** Reads config.json alone: enough to refuse a model before its weights are touched. */
+/** Reads config.json, and of generation_config.json what ends a text: enough to refuse a model before its weights are touched. */
 export const loadModelConfig = (directory: string): Effect.Effect<ModelConfig, ModelConfigError | StorageError> =>
   Effect.gen(function* () {
     const path = join(directory, "config.json")
+    const config = yield* Effect.fromResult(fromHuggingFace(yield* readJson(path), path))
+    const generation = join(directory, "generation_config.json")
+    if (!(yield* namesIn(directory)).includes("generation_config.json")) return config
+    return yield* Effect.fromResult(withGenerationConfig(config, yield* readJson(generation), generation))
+  })
+
+const readJson = (path: string): Effect.Effect<unknown, ModelConfigError | StorageError> =>
+  Effect.gen(function* () {
     const text = new TextDecoder().decode(yield* readWhole(path, largestConfig))
-    const json = yield* Effect.mapError(
+    return yield* Effect.mapError(
       Effect.fromResult(parseJson(text)),
       (reason) => new ModelConfigError({ path, reason })
     )
-    return yield* Effect.fromResult(fromHuggingFace(json, path))
   })
 
 /** The tokenizer's files of a model directory that are there. */

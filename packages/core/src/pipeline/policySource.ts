@@ -1,5 +1,6 @@
 import { resolve } from "node:path"
 import { Effect } from "effect"
+import { padTokenizer } from "../data/padTokenizer.ts"
 import type { Tokenizer, TokenizerError } from "../data/Tokenizer.ts"
 import { withLora } from "../model/adapters.ts"
 import type { LoraOptions } from "../model/Lora.ts"
@@ -29,8 +30,9 @@ export const loadPolicy = (
     : Effect.gen(function* () {
         const { model, lora } = source
         const stored = yield* loadModel(model)
-        const tokenizer = yield* loadTokenizer(model, stored.tokenizerFiles)
-        yield* Effect.fromResult(checkVocabulary(stored.config, tokenizer.vocabSize, model))
+        const read = yield* loadTokenizer(model, stored.tokenizerFiles)
+        yield* Effect.fromResult(checkVocabulary(stored.config, read.vocabSize, model))
+        const tokenizer = padTokenizer(read, stored.config.vocabSize)
         if (lora === undefined) return { stored, tokenizer }
         return { stored: yield* Effect.fromResult(withLora(stored, resolve(model), lora)), tokenizer }
       })

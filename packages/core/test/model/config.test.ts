@@ -5,7 +5,7 @@ import * as fc from "fast-check"
 import { describe, expect, it } from "vitest"
 import { llamaFeatures, makeModelConfig, tokenIds } from "../../src/model/ModelConfig.ts"
 import type { ModelConfig } from "../../src/model/ModelConfig.ts"
-import { fromHuggingFace, toHuggingFace } from "../../src/model/ModelConfigJson.ts"
+import { fromHuggingFace, toHuggingFace, withGenerationConfig } from "../../src/model/ModelConfigJson.ts"
 import { rotaryFrequencies } from "../../src/model/Rope.ts"
 import type { Rope } from "../../src/model/Rope.ts"
 import { shared } from "../data/shared.ts"
@@ -201,6 +201,21 @@ describe("config.json", () => {
         expect(Result.getOrThrow(fromHuggingFace(json))).toEqual(config)
       })
     )
+  })
+
+  it("has the ends of text of generation_config.json beside its own", () => {
+    const eosOf = (eos_token_id: unknown, generation: unknown) => {
+      const own = config({ ...minimal, eos_token_id })
+      return Result.map(withGenerationConfig(own, generation), ({ eos }) => tokenIds(eos))
+    }
+    const ids = (own: unknown, more: unknown) => Result.getOrThrow(eosOf(own, { eos_token_id: more }))
+    expect(ids(7, [7, 9])).toEqual([7, 9])
+    expect(ids(null, 5)).toEqual([5])
+    expect(ids([3, 4], null)).toEqual([3, 4])
+    expect(ids(7, [256, 9])).toEqual([7, 9]) // the vocabulary ends at 255
+    expect(Result.getOrThrow(eosOf(7, { temperature: 0.7 }))).toEqual([7])
+    const wrong = Result.getOrThrow(Result.flip(eosOf(7, { eos_token_id: "</s>" })))
+    expect(wrong.message).toBe('generation_config.json: eos_token_id must be a token id or several, not "</s>"')
   })
 
   const models = shared("models")

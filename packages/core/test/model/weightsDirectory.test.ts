@@ -2,6 +2,7 @@ import { cpSync, existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync
 import { join } from "node:path"
 import { Effect, Result } from "effect"
 import { describe, expect, it } from "vitest"
+import { tokenIds } from "../../src/model/ModelConfig.ts"
 import { loadModel, saveModel } from "../../src/model/ModelDirectory.ts"
 import type { StoredModel } from "../../src/model/ModelDirectory.ts"
 import { presetConfig } from "../../src/model/presets.ts"
@@ -156,6 +157,21 @@ describe("a model directory", () => {
     expect(lineOf(await load(directory))).toMatch(`${config}: model_type "mamba" is not supported, only "llama", `)
     writeFileSync(config, JSON.stringify({ ...json, vocab_size: 13 }))
     expect(lineOf(await load(directory))).toMatch(/model\.safetensors: the vocabulary does not fit the embedding: /)
+  })
+
+  it("takes what ends a text from generation_config.json too, and writes it back there", async () => {
+    const directory = fresh()
+    await save(directory)
+    const file = join(directory, "generation_config.json")
+    writeFileSync(file, JSON.stringify({ eos_token_id: [3, 5], temperature: 0.7 }))
+    const back = Result.getOrThrow(await load(directory))
+    const ends = [...new Set([...tokenIds(model.config.eos), 3, 5])]
+    expect(tokenIds(back.config.eos)).toEqual(ends)
+    const again = fresh()
+    await save(again, back)
+    expect(JSON.parse(readFileSync(join(again, "generation_config.json"), "utf8")).eos_token_id).toEqual(ends)
+    writeFileSync(file, "{")
+    expect(lineOf(await load(directory))).toBe(`${file}: is not JSON`)
   })
 
   const stories = shared("models/stories15M")
