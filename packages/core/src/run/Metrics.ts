@@ -1,6 +1,6 @@
-import { readFile } from "node:fs/promises"
 import { Effect } from "effect"
 import type { Scope } from "effect"
+import { readWhole } from "../storage/Disk.ts"
 import { StorageError } from "../storage/StorageError.ts"
 import { openJsonLines } from "./JsonLines.ts"
 
@@ -28,6 +28,8 @@ export const metricNames = {
 export interface Metrics {
   /** Appends the step's line; returns the names whose values were NaN or infinite, for someone to act on. */
   readonly append: (row: MetricsRow) => Effect.Effect<ReadonlyArray<string>, StorageError>
+  /** All rows so far are durable once this returns. */
+  readonly sync: Effect.Effect<void, StorageError>
 }
 
 /** Rows of steps after `through` are cut off: a run that goes on from that step makes them again. */
@@ -36,7 +38,8 @@ export const openMetrics = (
   through: number = Infinity
 ): Effect.Effect<Metrics, StorageError, Scope.Scope> =>
   Effect.map(openJsonLines(path, through), (lines) => ({
-    append: (row) => Effect.as(lines.append([encodeMetrics(row)]), nonFiniteNames(row))
+    append: (row) => Effect.as(lines.append([encodeMetrics(row)]), nonFiniteNames(row)),
+    sync: lines.sync
   }))
 
 const nonFiniteNames = ({ values }: MetricsRow): ReadonlyArray<string> =>
@@ -61,13 +64,18 @@ export const encodeMetrics = (row: MetricsRow): Readonly<Record<string, unknown>
 
 /** Reads metrics.jsonl back, for reports and resumed runs; NaN and infinities are restored. */
 export const readMetrics = (path: string): Effect.Effect<ReadonlyArray<MetricsRow>, StorageError> =>
-  Effect.tryPromise({
-    try: async () => {
-      const lines = (await readFile(path, "utf8")).split("\n")
-      return lines.slice(0, -1).map((line, i) => decodeMetrics(line, i + 1))
-    },
-    catch: (cause) => StorageError.of(path, cause)
-  })
+  Effect.flatMap(readWhole(path, largestFile), (bytes) =>
+    Effect.try({
+      try: () => {
+        const lines = new TextDecoder().decode(bytes).split("\n")
+        return lines.slice(0, -1).map((line, i) => decodeMetrics(line, i + 1))
+      },
+      catch: (cause) => StorageError.of(path, cause)
+    })
+  )
+
+/** A step has some 2 KB. */
+const largestFile = 2 ** 30
 
 const decodeMetrics = (line: string, number: number): MetricsRow => {
   try {

@@ -37,6 +37,8 @@ export type Sample = typeof Sample.Type
 export interface Samples {
   /** Appends all of them or, where the disk is full, none. */
   readonly append: (samples: ReadonlyArray<Sample>) => Effect.Effect<void, StorageError>
+  /** All samples so far are durable once this returns. */
+  readonly sync: Effect.Effect<void, StorageError>
 }
 
 /** Samples of steps after `through` are cut off: a run that goes on from that step makes them again. */
@@ -45,5 +47,6 @@ export const openSamples = (
   through: number = Infinity
 ): Effect.Effect<Samples, StorageError, Scope.Scope> =>
   Effect.map(openJsonLines(path, through), (lines) => ({
-    append: (samples) => lines.append(samples.map((sample) => Schema.encodeSync(Sample)(sample)))
+    append: (samples) => lines.append(samples.map((sample) => Schema.encodeSync(Sample)(sample))),
+    sync: lines.sync
   }))
