@@ -47,6 +47,8 @@ export interface CheckpointKeeperOptions {
   readonly from: number
   /** Checkpoints from before, by ascending step. */
   readonly kept: ReadonlyArray<CheckpointEntry>
+  /** Makes durable what else is written about the steps so far: a run that goes on from a checkpoint does not write it again. */
+  readonly syncRows: Effect.Effect<void, StorageError>
 }
 
 export const makeCheckpointKeeper = ({
@@ -57,7 +59,8 @@ export const makeCheckpointKeeper = ({
   ledger,
   settings,
   from,
-  kept
+  kept,
+  syncRows
 }: CheckpointKeeperOptions): CheckpointKeeper => {
   const { checkpointEvery, keep, steps } = settings
   let last = kept.find(({ step }) => step === from)
@@ -69,6 +72,7 @@ export const makeCheckpointKeeper = ({
   const save = Effect.fnUntraced(function* (progress: Progress, validation: Validation) {
     const began = yield* Clock.currentTimeMillis
     const { step } = progress
+    yield* syncRows
     const { policy, optimizer } = yield* store.ask("Latest")
     const saved = yield* savedProgress(pipeline, progress, optimizer.updates, steps)
     const { files, ...entry } = yield* saveCheckpoint(run, {

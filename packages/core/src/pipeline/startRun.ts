@@ -26,7 +26,7 @@ import { policyOf } from "./Progress.ts"
 import { makeRunContext } from "./RunContext.ts"
 import type { RunOptions, RunSettings } from "./RunSettings.ts"
 import { settingsOf } from "./RunSettings.ts"
-import { watchTimerLag } from "./timerLag.ts"
+import { WatchTimerLag } from "./timerLag.ts"
 
 /** What a run is brought to life from: its beginning, or a checkpoint. */
 export interface StartingPoint extends Progress {
@@ -97,19 +97,22 @@ interface OnDisk {
 export const openFiles = Effect.fnUntraced(function* (parts: Effect.Success<ReturnType<typeof bringToLife>> & OnDisk) {
   const { actors, ledger, run, settings, start } = parts
   let before = ledger.seconds()
+  const metrics = yield* openMetrics(metricsPath(run), start.step)
+  const samples = yield* openSamples(samplesPath(run), start.step)
+  const syncRows = Effect.andThen(metrics.sync, samples.sync)
   return {
     ...parts,
     directory: run.directory,
-    metrics: yield* openMetrics(metricsPath(run), start.step),
-    samples: yield* openSamples(samplesPath(run), start.step),
-    timerLag: yield* watchTimerLag,
+    metrics,
+    samples,
+    timerLag: yield* yield* WatchTimerLag,
     /** Seconds that the ledger has taken since this was last asked. */
     ledgerSeconds: () => {
       const since = ledger.seconds() - before
       before += since
       return since
     },
-    checkpoints: makeCheckpointKeeper({ ...parts, store: actors.store, settings, from: start.step })
+    checkpoints: makeCheckpointKeeper({ ...parts, store: actors.store, settings, from: start.step, syncRows })
   }
 })
 

@@ -1,5 +1,5 @@
 import { monitorEventLoopDelay } from "node:perf_hooks"
-import { Effect } from "effect"
+import { Context, Effect } from "effect"
 import type { Scope } from "effect"
 
 /** How late timers of this thread came: what signals, deadlines and whoever watches the run had to wait. */
@@ -11,7 +11,7 @@ export interface TimerLag {
 /** Milliseconds between two looks at the clock. */
 const resolution = 5
 
-export const watchTimerLag: Effect.Effect<TimerLag, never, Scope.Scope> = Effect.gen(function* () {
+const ofThisThread: Effect.Effect<TimerLag, never, Scope.Scope> = Effect.gen(function* () {
   const delays = yield* Effect.acquireRelease(
     Effect.sync(() => {
       const histogram = monitorEventLoopDelay({ resolution })
@@ -29,3 +29,9 @@ export const watchTimerLag: Effect.Effect<TimerLag, never, Scope.Scope> = Effect
     })
   }
 })
+
+/** Watches this thread, unless a simulation has time of its own. */
+export const WatchTimerLag = Context.Reference<Effect.Effect<TimerLag, never, Scope.Scope>>(
+  "@foretoken/core/WatchTimerLag",
+  { defaultValue: () => ofThisThread }
+)

@@ -8,6 +8,8 @@ import { openJsonLines } from "../../src/run/JsonLines.ts"
 import { encodeMetrics, metricNames, openMetrics, readMetrics } from "../../src/run/Metrics.ts"
 import { openSamples } from "../../src/run/Samples.ts"
 import type { Sample } from "../../src/run/Samples.ts"
+import { Disk } from "../../src/storage/Disk.ts"
+import { makeMemoryDisk } from "../../src/testing/memoryDisk.ts"
 import { temporaryDirectory } from "../temporary.ts"
 
 const root = temporaryDirectory()
@@ -64,6 +66,22 @@ describe("an append-only file of JSON lines", () => {
     expect(output).toBe(`${path}: the file would pass the size limit; nothing was written`)
     expect(readFileSync(path, "utf8")).toBe('"first"\n"last"\n')
   })
+})
+
+it("lines that were synced survive a loss of power, and the file with them", async () => {
+  const disk = makeMemoryDisk()
+  disk.put("/run/manifest.json", new Uint8Array(1))
+  const write = Effect.gen(function* () {
+    const lines = yield* openJsonLines("/run/rows.jsonl")
+    yield* lines.append([{ a: 1 }, { a: 2 }])
+    yield* lines.sync
+    yield* lines.append([{ a: 3 }])
+  }).pipe(Effect.scoped, Effect.provideService(Disk, disk.boot()))
+  await Effect.runPromise(write)
+  disk.crash((unsynced) => Math.floor(unsynced / 2))
+  const open = Effect.scoped(openJsonLines("/run/rows.jsonl")).pipe(Effect.provideService(Disk, disk.boot()))
+  await Effect.runPromise(open)
+  expect(new TextDecoder().decode(disk.files().get("/run/rows.jsonl"))).toBe('{"a":1}\n{"a":2}\n')
 })
 
 describe("a run that goes back to a step", () => {
