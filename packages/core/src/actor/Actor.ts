@@ -24,12 +24,13 @@ import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
 import type * as Scope from "effect/Scope"
-import { ActorCrashed, ActorFailed } from "./ActorRef.ts"
-import type { ActorRef, ActorStopped, Stats } from "./ActorRef.ts"
+import { ActorCrashed, ActorFailed, ActorStopped } from "./ActorRef.ts"
+import type { ActorRef, Stats } from "./ActorRef.ts"
 import * as Mailbox from "./Mailbox.ts"
 import type { Envelope } from "./Mailbox.ts"
 import type * as Protocol from "./Protocol.ts"
 import * as Restart from "./Restart.ts"
+import { Transport } from "./Transport.ts"
 
 export interface Options<P extends Protocol.Protocol, E, R> {
   readonly name: string
@@ -106,6 +107,7 @@ export const make = <P extends Protocol.Protocol, E, R>(
         new RangeError(`capacity of actor ${name} is ${capacity}, but must be a whole number >= 1`)
       )
     }
+    const transport = yield* Transport
     const context: Context.Context<Exclude<R, Scope.Scope>> = yield* Effect.context<Exclude<R, Scope.Scope>>()
     const ready = Deferred.makeUnsafe<void, E | ActorStopped>()
     const counts = { handled: 0, failed: 0, crashed: 0, skipped: 0, incarnations: 0 }
@@ -115,17 +117,26 @@ export const make = <P extends Protocol.Protocol, E, R>(
     let running: Envelope | undefined
     let during = "make"
 
-    const inTime = <A, E, R>(work: Effect.Effect<A, E, R>, least = Duration.zero): Effect.Effect<A, E, R> => {
+    const inTime = <A, E, R, E2>(
+      work: Effect.Effect<A, E, R>,
+      least: Duration.Duration,
+      late: (reason: string) => Effect.Effect<never, E2>
+    ): Effect.Effect<A, E | E2, R> => {
       if (timeLimit === undefined) return work
       const duration = Duration.max(Duration.fromInputUnsafe(timeLimit), least)
-      const late = new Error(`no answer within ${Duration.format(duration)}`)
-      return Effect.timeoutOrElse(work, { duration, orElse: () => Effect.die(late) })
+      return Effect.timeoutOrElse(work, {
+        duration,
+        orElse: () => late(`no answer within ${Duration.format(duration)}`)
+      })
     }
 
     const handle = (handlers: Protocol.Handlers<P>, { request, payload }: Envelope) => {
       // `ask` let only requests of P with their own payload into the mailbox.
       const handler = handlers[request as Protocol.Request<P>] as (payload: unknown) => Effect.Effect<unknown, unknown>
-      return inTime(Effect.suspend(() => handler(payload)))
+      const delivery = { actor: name, request, payload }
+      const handled = Effect.suspend(() => handler(payload))
+      const delivered = Effect.suspend(() => transport.deliver(delivery, handled))
+      return inTime(delivered, Duration.zero, (reason) => Effect.die(new Error(reason)))
     }
 
     const serve = Effect.fnUntraced(function* (handlers: Protocol.Handlers<P>) {
@@ -163,7 +174,11 @@ export const make = <P extends Protocol.Protocol, E, R>(
       phase = "making"
       during = "make"
       counts.incarnations++
-      return inTime(options.make, Duration.minutes(1))
+      return inTime(
+        transport.make(name, options.make),
+        Duration.minutes(1),
+        (reason) => new ActorStopped({ actor: name, reason: `its make gave ${reason}` })
+      )
     }).pipe(
       Effect.flatMap((handlers) => Effect.catchIf(serve(handlers), Cause.isDone, () => Effect.void)),
       Effect.scoped

@@ -57,8 +57,14 @@ export interface OptimizerStage {
   readonly make: (context: RunContext, store: ActorRef<PolicyStoreProtocol>) => ReturnType<typeof makeHandlers>
 }
 
-/** Defaults: the paper's GRPO and learning rate 1e-6, clip-higher, gradient norm at most 1. */
-export const make = ({ learningRate = 1e-6, ...given }: OptimizerOptions = {}): OptimizerStage => {
+/**
+ * Defaults: the paper's GRPO and learning rate 1e-6, clip-higher, gradient norm at most 1. What learns is the model, or a
+ * stand-in for it.
+ */
+export const make = (
+  { learningRate = 1e-6, ...given }: OptimizerOptions = {},
+  learnerOf = makeLearner
+): OptimizerStage => {
   const settings: OptimizerSettings = {
     advantage: grpo,
     loss: clipped({ low: 0.2, high: 0.28 }),
@@ -72,7 +78,7 @@ export const make = ({ learningRate = 1e-6, ...given }: OptimizerOptions = {}): 
   return {
     protocol: OptimizerProtocol,
     settings,
-    make: (context, store) => makeHandlers(context, settings, store)
+    make: (context, store) => makeHandlers(context, settings, store, learnerOf)
   }
 }
 
@@ -85,7 +91,8 @@ const programsKept = 4
 const makeHandlers = Effect.fnUntraced(function* (
   context: RunContext,
   settings: OptimizerSettings,
-  store: ActorRef<PolicyStoreProtocol>
+  store: ActorRef<PolicyStoreProtocol>,
+  learnerOf: typeof makeLearner
 ) {
   let current = yield* store.ask("Latest")
   const programs = yield* makeBoundedProgramCache(programsKept)
@@ -96,7 +103,7 @@ const makeHandlers = Effect.fnUntraced(function* (
   const { weights } = policy
   // A run is not begun with patterns that do not fit its model.
   const trainable = Result.getOrThrow(trainableWeights(config, frozen))
-  const learner = yield* makeLearner({ config, weights, trainable, optimizer, state, programs })
+  const learner = yield* learnerOf({ config, weights, trainable, optimizer, state, programs })
   /** The state before the last, where nobody reads it any more. */
   let spare = freshState
 

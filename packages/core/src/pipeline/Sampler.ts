@@ -50,13 +50,13 @@ export interface SamplerSettings {
 
 export type SamplerStage = Stage<SamplerProtocol, SamplerSettings>
 
-/** Defaults: groups of 8 at temperature 0.8 (the paper's), 64 tokens. */
-export const make = (given: Partial<SamplerSettings> = {}): SamplerStage => {
+/** Defaults: groups of 8 at temperature 0.8 (the paper's), 64 tokens; what generates is the model, or a stand-in for it. */
+export const make = (given: Partial<SamplerSettings> = {}, generatorOf = makeGenerator): SamplerStage => {
   const settings = { groupSize: 8, temperature: 0.8, maxTokens: 64, ...given }
   return {
     protocol: SamplerProtocol,
     settings,
-    make: (context) => makeHandlers(context, settings)
+    make: (context) => makeHandlers(context, settings, generatorOf)
   }
 }
 
@@ -72,11 +72,15 @@ export const sync = (ref: ActorRef<SamplerProtocol>, policy: PolicyType) =>
 
 export const sample = ({ ref, version }: Synced, unit: UnitType) => ref.ask("Sample", { unit, version })
 
-const makeHandlers = Effect.fnUntraced(function* (context: RunContext, settings: SamplerSettings) {
+const makeHandlers = Effect.fnUntraced(function* (
+  context: RunContext,
+  settings: SamplerSettings,
+  generatorOf: typeof makeGenerator
+) {
   const { config, seed, stop } = context
   const programs = yield* makeProgramCache
   const sampling = { _tag: "temperature", temperature: settings.temperature } as const
-  const generator = yield* makeGenerator(config, { ...settings, sampling, stop }, programs)
+  const generator = yield* generatorOf(config, { ...settings, sampling, stop }, programs)
   const resident = yield* makeResident
   const { weights } = resident
   let loaded: Version | undefined

@@ -6,3 +6,10 @@ export * as laws from "./laws.ts"
 export { type LossValue, type TestedLoss, type Whole } from "./lossLaws/evaluate.ts"
 export { type RewardLawSettings } from "./rewardLaws.ts"
 export { type DiskCall, makeMemoryDisk, type MemoryDisk, type MemoryDiskOptions } from "./memoryDisk.ts"
+export {
+  simulate,
+  type SimulatedParts,
+  type Simulation,
+  type SimulationCounts,
+  type SimulationSettings
+} from "./simulation/simulate.ts"

@@ -278,6 +278,16 @@ describe("spawning", () => {
     })
   )
 
+  it.effect("fails typed where the first `make` never ends", () =>
+    Effect.gen(function* () {
+      const spawning = Actor.spawn(Counter, { ...options, timeLimit: "10 seconds", make: Effect.never })
+      const spawned = yield* Effect.forkChild(Effect.exit(spawning))
+      yield* TestClock.adjust("1 minute")
+      const reason = "its make gave no answer within 1m"
+      expect(yield* Fiber.join(spawned)).toEqual(Exit.fail(new ActorStopped({ actor: "counter", reason })))
+    }).pipe(Effect.scoped)
+  )
+
   it.effect("can be interrupted while `make` runs, whose finalizers then run", () =>
     Effect.gen(function* () {
       const seen = trace()
