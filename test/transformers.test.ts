@@ -2,7 +2,6 @@ import { join } from "node:path"
 import { describe, expect, it } from "@effect/vitest"
 import {
   adamwRule,
-  encode,
   freshState,
   HostTensor,
   loadModel,
@@ -13,28 +12,14 @@ import {
   Schedule,
   weightsHash
 } from "@foretoken/core"
-import type { ModelConfig, Tensor, Weights, WeightsOf } from "@foretoken/core"
+import type { ModelConfig, Weights } from "@foretoken/core"
 import { Effect } from "effect"
-import { projection } from "../packages/core/src/model/Transformer.ts"
 import { nextToken } from "../packages/core/src/rl/objective.ts"
-import { fromHost } from "../packages/core/src/tensor/Reference.ts"
 import { familyGoldens, familyModel } from "../packages/core/test/model/familyGoldens.ts"
-import { compute, gap, int } from "../packages/core/test/model/numbers.ts"
+import { gap } from "../packages/core/test/model/numbers.ts"
 import { temporaryDirectory } from "../packages/core/test/temporary.ts"
+import { logitsOf } from "./logits.ts"
 import { pythonWith } from "./python.ts"
-
-/** [T,V] of one text. */
-const logitsOf = (config: ModelConfig, weights: Weights, ids: ReadonlyArray<number>): ArrayLike<number> =>
-  compute(
-    (inputs: { weights: WeightsOf<Tensor>; tokens: Tensor }) => {
-      const hidden = encode(config, inputs.weights, inputs.tokens, []).trunk.reshape([ids.length, config.hiddenSize])
-      return hidden.matmul(projection(config, inputs.weights), { transposeB: true })
-    },
-    {
-      weights: Object.fromEntries(Object.entries(weights).map(([name, value]) => [name, fromHost(value)])),
-      tokens: int([1, ids.length], ids)
-    }
-  ).data
 
 /** The weights after an update of next-token prediction on a text. */
 const trained = Effect.fnUntraced(function* (config: ModelConfig, weights: Weights, ids: ReadonlyArray<number>) {
