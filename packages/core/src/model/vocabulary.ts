@@ -174,22 +174,28 @@ const mergesOf = (
   scores: ArrayLike<number>
 ): ReadonlyArray<readonly [string, string]> => {
   const ids = new Map(tokens.flatMap((token, id) => (kinds[id] === "normal" ? [[token, id]] : [])))
-  const found: Array<{ readonly pair: readonly [string, string]; readonly score: number }> = []
+  const found: Array<Cut> = []
   for (const [token, id] of ids) {
     if (token.length > longestToken) {
       refuse(`token ${id} has ${token.length} characters; at most ${longestToken} are expected`)
     }
-    const cuts = Array.from(
-      { length: token.length - 1 },
-      (_, at) => [token.slice(0, at + 1), token.slice(at + 1)] as const
-    )
-      .map((pair) => ({ pair, left: ids.get(pair[0]), right: ids.get(pair[1]) }))
-      .flatMap(({ pair, left, right }) => (left === undefined || right === undefined ? [] : [{ pair, left, right }]))
-      .toSorted((a, b) => a.left - b.left || a.right - b.right)
-    for (const { pair } of cuts) found.push({ pair, score: scores[id] })
+    const cuts: Array<Cut> = []
+    for (let at = 1; at < token.length; at++) {
+      const left = ids.get(token.slice(0, at))
+      const right = left === undefined ? undefined : ids.get(token.slice(at))
+      if (left !== undefined && right !== undefined) cuts.push({ left, right, score: scores[id] })
+    }
+    found.push(...cuts.toSorted((a, b) => a.left - b.left || a.right - b.right))
   }
   // Sorting is stable. The order among equal scores, and among the cuts of a token, is that of transformers' converter.
-  return found.toSorted((a, b) => b.score - a.score).map(({ pair }) => pair)
+  return found.toSorted((a, b) => b.score - a.score).map(({ left, right }) => [tokens[left], tokens[right]])
+}
+
+/** Two tokens that make one of that score. */
+interface Cut {
+  readonly left: number
+  readonly right: number
+  readonly score: number
 }
 
 /** Tokens that text can turn into; added ones are listed apart, unused ones have no name that could be met. */
@@ -212,8 +218,7 @@ const postProcessorOf = ({ tokens, bos, addBos }: Vocabulary, otherwise: object 
 }
 
 const filesOf = (vocabulary: Vocabulary, parts: object): Readonly<Record<string, string>> => {
-  const { tokens, kinds, bos, eos, unknown, padding, addBos, addEos, chatTemplate } = vocabulary
-  const named = (id: number | undefined) => (id === undefined ? null : tokens[id])
+  const { tokens, kinds } = vocabulary
   const added = tokens.flatMap((content, id) => {
     const kind = kinds[id]
     if (!isAdded(kind) && kind !== "unknown") return []
@@ -221,6 +226,13 @@ const filesOf = (vocabulary: Vocabulary, parts: object): Readonly<Record<string,
     return [{ id, content, ...flags }]
   })
   const json = { version: "1.0", truncation: null, padding: null, added_tokens: added, ...parts }
+  return { "tokenizer.json": JSON.stringify(json), "tokenizer_config.json": configText(vocabulary) }
+}
+
+/** tokenizer_config.json: what the tokens at its ends are, and the chat template. */
+export const configText = (vocabulary: Vocabulary): string => {
+  const { tokens, bos, eos, unknown, padding, addBos, addEos, chatTemplate } = vocabulary
+  const named = (id: number | undefined) => (id === undefined ? null : tokens[id])
   const config = {
     tokenizer_class: "PreTrainedTokenizerFast",
     bos_token: named(bos),
@@ -232,8 +244,5 @@ const filesOf = (vocabulary: Vocabulary, parts: object): Readonly<Record<string,
     clean_up_tokenization_spaces: false,
     ...(chatTemplate === undefined ? {} : { chat_template: chatTemplate })
   }
-  return {
-    "tokenizer.json": JSON.stringify(json),
-    "tokenizer_config.json": `${JSON.stringify(config, undefined, 2)}\n`
-  }
+  return `${JSON.stringify(config, undefined, 2)}\n`
 }

@@ -14,7 +14,7 @@ export interface GgufFile {
   readonly path: string
   readonly metadata: Metadata
   readonly tensors: ReadonlyArray<GgufTensor>
-  /** The values of a tensor in f32, read and unpacked by pieces: no more is needed than the tensor itself. */
+  /** The values of a tensor in f32, read and unpacked by pieces: no more is needed than the tensor itself. One at a time. */
   readonly read: (tensor: GgufTensor) => Effect.Effect<HostF32, ModelFileError | StorageError>
 }
 
@@ -23,7 +23,10 @@ export const openGguf = (path: string): Effect.Effect<GgufFile, ModelFileError |
   Effect.gen(function* () {
     const file = yield* openFile(path, "read")
     const { metadata, tensors } = yield* readHeader(file)
-    return { path, metadata, tensors, read: (tensor) => readTensor(file, tensor) }
+    // One for all tensors: whatever is thrown away stays in memory for a while.
+    const largest = tensors.reduce((most, { bytes }) => Math.max(most, bytes), 0)
+    const buffer = new Uint8Array(Math.min(piece, largest))
+    return { path, metadata, tensors, read: (tensor) => readTensor(file, tensor, buffer) }
   })
 
 /** The first read; a header with a vocabulary of 150,000 has some 6 MB. */
@@ -44,7 +47,7 @@ const readHeader = (file: DiskFile): Effect.Effect<GgufHeader, ModelFileError | 
         const reason = `the header has more than ${largestHeader} bytes`
         return yield* new ModelFileError({ path, reason })
       }
-      length = Math.min(size, Math.max(needed, 4 * length))
+      length = Math.min(size, Math.max(needed, 2 * length))
     }
   })
 
@@ -70,7 +73,8 @@ const piece = 2 ** 20
 
 const readTensor = (
   file: DiskFile,
-  { name, shape, elements, type, begin, bytes }: GgufTensor
+  { name, shape, elements, type, begin, bytes }: GgufTensor,
+  buffer: Uint8Array
 ): Effect.Effect<HostF32, ModelFileError | StorageError> =>
   Effect.gen(function* () {
     const data = yield* Effect.try({
@@ -80,10 +84,9 @@ const readTensor = (
         return new ModelFileError({ path: file.path, reason })
       }
     })
-    const blocks = Math.max(1, Math.floor(piece / type.bytes))
-    const buffer = new Uint8Array(Math.min(bytes, blocks * type.bytes))
-    for (let done = 0; done < bytes; done += buffer.byteLength) {
-      const packed = buffer.subarray(0, Math.min(buffer.byteLength, bytes - done))
+    const whole = buffer.byteLength - (buffer.byteLength % type.bytes)
+    for (let done = 0; done < bytes; done += whole) {
+      const packed = buffer.subarray(0, Math.min(whole, bytes - done))
       if (!(yield* file.read(packed, begin + done))) return yield* shrank(file.path)
       const from = (done / type.bytes) * type.elements
       type.dequantize(packed, data.subarray(from, from + (packed.byteLength / type.bytes) * type.elements))

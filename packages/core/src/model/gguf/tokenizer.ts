@@ -1,6 +1,6 @@
 /** The tokenizer that a GGUF file carries. */
 import { quote, refuse } from "../refusal.ts"
-import { byteLevelFiles, scoredFiles } from "../vocabulary.ts"
+import { byteLevelFiles, configText, scoredFiles } from "../vocabulary.ts"
 import type { TokenKind, Vocabulary } from "../vocabulary.ts"
 import { entriesOf } from "./Entries.ts"
 import type { Entries } from "./Entries.ts"
@@ -11,11 +11,13 @@ export const tokenizerFilesOf = (metadata: Metadata): Readonly<Record<string, st
   const entries = entriesOf(metadata)
   // The whole tokenizer.json, where it was put into the file too, is the original itself.
   const original = entries.text("tokenizer.huggingface.json")
-  const whole = original === undefined ? {} : { "tokenizer.json": original }
   const tokens = entries.texts("tokenizer.ggml.tokens")
   const model = entries.text("tokenizer.ggml.model") ?? "none"
-  if (tokens === undefined || model === "none") return whole
-  return { ...scoredOrMerged(entries, vocabularyOf(entries, tokens, model), model), ...whole }
+  if (tokens === undefined || model === "none") return original === undefined ? {} : { "tokenizer.json": original }
+  const vocabulary = vocabularyOf(entries, tokens, model)
+  return original === undefined
+    ? scoredOrMerged(entries, vocabulary, model)
+    : { "tokenizer.json": original, "tokenizer_config.json": configText(vocabulary) }
 }
 
 const scoredOrMerged = (entries: Entries, vocabulary: Vocabulary, model: string): Readonly<Record<string, string>> => {

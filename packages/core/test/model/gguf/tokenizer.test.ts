@@ -77,6 +77,8 @@ describe("the tokenizer in a GGUF file", () => {
       ])
       for (const text of texts()) {
         expect([...again.encode(text)], JSON.stringify(text)).toEqual([...one.tokenizer.encode(text)])
+        const prompts = [again, one.tokenizer].map(({ encodePrompt }) => [...encodePrompt(text, "continues")])
+        expect(prompts[0], JSON.stringify(text)).toEqual(prompts[1])
       }
     }
   )
