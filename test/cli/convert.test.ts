@@ -52,6 +52,22 @@ describe("foretoken convert", () => {
     expect(readFileSync(join(again, "README.md"), "utf8")).toBe("# What it learned\n")
   })
 
+  it("takes what was trained from a GGUF file to another one, and the model card to a directory", async () => {
+    const text = join(root, "text.txt")
+    writeFileSync(text, "the hand and the tin in the hand and the tin\n\n".repeat(8))
+    const shape = "--objective ntp --steps 1 --documents 2 --context 16 --backend reference"
+    const model = ["--model", fixture("gguf/tiny-qwen2.gguf"), "--corpus", text, "--run", join(root, "run")]
+    const { checkpoint, weightsHash } = await json(["train", ...model, ...shape.split(" ")])
+    await json(["convert", checkpoint, join(root, "trained.gguf")])
+    await json(["convert", join(root, "trained.gguf"), join(root, "trained")])
+    expect(await scored(join(root, "trained"))).toEqual(await scored(checkpoint))
+    await json(["convert", checkpoint, join(root, "kept")])
+    const card = readFileSync(join(root, "kept", "README.md"), "utf8")
+    expect(card).toContain("| objective | ntp: next-token prediction |")
+    expect(card).toContain(weightsHash)
+    expect(card).toBe(readFileSync(join(checkpoint, "README.md"), "utf8"))
+  })
+
   it.each([
     [
       "a path where something is",
