@@ -7,10 +7,11 @@ import type { Family } from "./families.ts"
 import { families } from "./families.ts"
 import { gpt2Class, gpt2Config, gpt2Json } from "./huggingFace/gpt2.ts"
 import type { Json, Neutral } from "./huggingFace/refuse.ts"
-import { isOff, isOne, isZero, never, refuse, refuseUnlessNeutral, Refusal } from "./huggingFace/refuse.ts"
+import { isOff, isOne, isZero, never, refuseUnlessNeutral } from "./huggingFace/refuse.ts"
 import { className, rotaryConfig, rotaryJson } from "./huggingFace/rotaryFamilies.ts"
 import { ModelConfigError, makeModelConfig, tokenIds } from "./ModelConfig.ts"
 import type { ModelConfig, SpecialToken } from "./ModelConfig.ts"
+import { refusals, refuse } from "./refusal.ts"
 
 /** What no family here has; a family's own keys are in its file. */
 const neutral: Neutral = {
@@ -41,12 +42,10 @@ export const fromHuggingFace = (
   json: unknown,
   path: string = "config.json"
 ): Result.Result<ModelConfig, ModelConfigError> => {
-  try {
-    return makeModelConfig(modelConfigOf(json), path)
-  } catch (cause) {
-    if (cause instanceof Refusal) return Result.fail(new ModelConfigError({ path, reason: cause.message }))
-    throw cause
-  }
+  const parsed = refusals(() => modelConfigOf(json))
+  return Result.isSuccess(parsed)
+    ? makeModelConfig(parsed.success, path)
+    : Result.fail(new ModelConfigError({ path, reason: parsed.failure }))
 }
 
 const modelConfigOf = (json: unknown): ModelConfig => {

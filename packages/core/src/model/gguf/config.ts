@@ -35,9 +35,16 @@ export const configJsonOf = (metadata: Metadata, hints: Hints): Readonly<Record<
   const common = {
     vocab_size: hints.vocabSize,
     bos_token_id: entries.number("tokenizer.ggml.bos_token_id") ?? null,
-    eos_token_id: entries.number("tokenizer.ggml.eos_token_id") ?? null
+    eos_token_id: endsOf(entries)
   }
   return name === "gpt2" ? { ...common, ...gpt2Of(entries) } : { ...common, ...llamaLikeOf(name, entries, hints) }
+}
+
+/** What ends a text, a turn or a message: whatever of these a file names. */
+const endsOf = (entries: Entries): number | ReadonlyArray<number> | null => {
+  const ids = ["eos", "eot", "eom"].flatMap((end) => entries.number(`tokenizer.ggml.${end}_token_id`) ?? [])
+  const [first, ...more] = new Set(ids)
+  return first === undefined ? null : more.length === 0 ? first : [first, ...more]
 }
 
 const needed = (entries: Entries, key: string): number =>

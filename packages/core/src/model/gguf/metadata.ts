@@ -41,8 +41,8 @@ export const metadataOf = (config: ModelConfig, type: GgufType): Entries => {
     [`${name}.attention.${eps}`, f32(norm.eps)],
     ...(positions._tag === "rotary" ? rotaryOf(name, config, positions.rope) : []),
     ...(window._tag === "sliding" ? [[`${name}.attention.sliding_window`, u32(window.size)] as const] : []),
-    ...tokenOf("bos", config.bos),
-    ...tokenOf("eos", config.eos)
+    ...tokensOf(["bos"], config.bos),
+    ...tokensOf(["eos", "eot", "eom"], config.eos)
   ]
 }
 
@@ -67,10 +67,12 @@ const rotaryOf = (name: string, { headDim, vocabSize }: ModelConfig, rope: Rope)
   }
 }
 
-const tokenOf = (key: "bos" | "eos", token: ModelConfig["bos"]): Entries =>
-  tokenIds(token)
-    .slice(0, 1)
-    .map((id) => [`tokenizer.ggml.${key}_token_id`, u32(id)] as const)
+/** llama.cpp has names for as many ends as these. */
+const tokensOf = (names: ReadonlyArray<string>, token: ModelConfig["bos"]): Entries => {
+  const ids = tokenIds(token)
+  if (ids.length > names.length) refuse(`a GGUF file has no place for ${ids.length} ${names[0]} tokens`)
+  return ids.map((id, i) => [`tokenizer.ggml.${names[i]}_token_id`, u32(id)] as const)
+}
 
 /** What llama.cpp divides frequencies by: the tensor rope_freqs.weight, where there is Llama 3's scaling. */
 export const ropeFreqsOf = ({ headDim, positions }: ModelConfig): Float32Array | undefined => {

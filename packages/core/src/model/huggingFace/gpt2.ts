@@ -1,7 +1,8 @@
 import { Result, Schema } from "effect"
 import type { ModelConfig, SpecialToken } from "../ModelConfig.ts"
 import type { Json, Neutral } from "./refuse.ts"
-import { absent, isOff, none, refuse, refuseUnlessNeutral, specialTokenOf, TokenId } from "./refuse.ts"
+import { absent, isOff, none, refuseUnlessNeutral, specialTokenOf, TokenId } from "./refuse.ts"
+import { refuse } from "../refusal.ts"
 
 export const gpt2Class = "GPT2LMHeadModel"
 

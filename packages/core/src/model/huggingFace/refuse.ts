@@ -1,15 +1,9 @@
 import { Schema } from "effect"
+import { refuse } from "../refusal.ts"
 import type { SpecialToken } from "../ModelConfig.ts"
 
 /** A config.json as parsed. */
 export type Json = Readonly<Record<string, unknown>>
-
-/** Why a config is refused. Thrown while one is read; callers of `fromHuggingFace` see a `Result`. */
-export class Refusal extends Error {}
-
-export const refuse = (reason: string): never => {
-  throw new Refusal(reason)
-}
 
 /** A key that may be missing or null. */
 export const absent = <S extends Schema.Constraint>(schema: S) => Schema.optionalKey(Schema.NullOr(schema))

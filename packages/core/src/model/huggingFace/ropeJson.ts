@@ -1,7 +1,7 @@
 import type { Rope } from "../Rope.ts"
 import { yarnAttentionFactor } from "../Rope.ts"
 import type { Json } from "./refuse.ts"
-import { refuse } from "./refuse.ts"
+import { refuse } from "../refusal.ts"
 
 interface RopeKeys {
   readonly rope_theta?: number | null

@@ -5,7 +5,8 @@ import { Result, Schema } from "effect"
 import type { Family } from "../families.ts"
 import type { ModelConfig, SpecialToken, Window } from "../ModelConfig.ts"
 import type { Json, Neutral } from "./refuse.ts"
-import { absent, isOff, isZero, none, one, refuse, refuseUnlessNeutral, specialTokenOf, TokenId } from "./refuse.ts"
+import { absent, isOff, isZero, none, one, refuseUnlessNeutral, specialTokenOf, TokenId } from "./refuse.ts"
+import { refuse } from "../refusal.ts"
 import { ropeJson, ropeOf } from "./ropeJson.ts"
 
 export type RotaryFamily = Exclude<Family, "gpt2">

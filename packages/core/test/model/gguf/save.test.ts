@@ -78,6 +78,19 @@ describe("a GGUF file that was written", () => {
     }
   )
 
+  it("keeps up to three tokens that end a text, and refuses more", async () => {
+    const model = await run(loadModel(tiny("qwen2")))
+    const ending = (...ids: ReadonlyArray<number>) => ({
+      ...model,
+      config: { ...model.config, eos: { _tag: "several", ids } as const }
+    })
+    const path = join(directory, "ends.gguf")
+    await run(saveGguf(path, ending(263, 5, 7), "F32"))
+    expect((await run(loadModel(path))).config.eos).toEqual({ _tag: "several", ids: [263, 5, 7] })
+    const refused = await run(Effect.flip(saveGguf(path, ending(1, 2, 3, 4), "F32")))
+    expect(refused.message).toMatch(/a GGUF file has no place for 4 eos tokens$/)
+  })
+
   it("loses in another type what that type loses, and nothing in vectors", async () => {
     const model = await run(loadModel(tiny("qwen3")))
     for (const [type, relative] of [
