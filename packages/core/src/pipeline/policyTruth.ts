@@ -5,6 +5,7 @@
 import { Effect } from "effect"
 import type { Problem } from "../data/NextToken.ts"
 import { hostF32 } from "../model/Scorer.ts"
+import type { ModelConfig } from "../model/ModelConfig.ts"
 import { branchLogprobs, trunkLogprobs } from "../model/tokenLogprobs.ts"
 import type { WeightsOf } from "../model/Transformer.ts"
 import { encode } from "../model/Transformer.ts"
@@ -72,8 +73,11 @@ export const makePolicyTruth = Effect.fnUntraced(function* (context: RunContext)
       anchors: HostTensor.i32([1, branches], packed.anchors)
     })
     const all = hostF32(logprobs)
+    const room = positionsOf(config) - frame.head.length - anchor - tailLength - truth.length
     // Entry i speaks of token i + 1 of its branch.
-    return leads.map((lead, b) => sumOf(all, b * (width - 1) + tailLength + lead.length - 1, truth.length))
+    return leads.map((lead, b) =>
+      lead.length > room ? NaN : sumOf(all, b * (width - 1) + tailLength + lead.length - 1, truth.length)
+    )
   }, Effect.scoped)
 
   const ofBaseline = Effect.fnUntraced(function* (baseline: Baseline, problem: Problem, count: number) {
@@ -97,6 +101,10 @@ export const makePolicyTruth = Effect.fnUntraced(function* (context: RunContext)
 })
 
 type Inputs<Names extends string> = { readonly weights: WeightsOf<Tensor> } & Readonly<Record<Names, Tensor>>
+
+/** Rotary positions go on past those that a model was made for, learned ones do not. */
+const positionsOf = ({ positions, maxPositions }: ModelConfig): number =>
+  positions._tag === "learned" ? maxPositions : Infinity
 
 const i32 = (shape: ReadonlyArray<number>): TensorType => ({ dtype: "i32", shape })
 

@@ -16,7 +16,7 @@ export class Truth extends Context.Service<
     /**
      * log p(true tokens | context, thought), one per rollout: the policy reads the context, the template's tail, the
      * rollout's thought and what opens an answer, then the true tokens. A thought that never ended is ended where it was
-     * cut off.
+     * cut off. NaN where a model with learned positions has none for so many tokens.
      */
     readonly afterThought: (group: ParsedGroup, tokens: number) => Effect.Effect<ReadonlyArray<number>, TruthError>
     /** log p(true tokens | context) of the baseline, which has no thought and whose weights trail those of the policy. */

@@ -1,8 +1,9 @@
 import { describe, expect, it } from "@effect/vitest"
-import { Effect } from "effect"
+import { Effect, Result } from "effect"
 import * as fc from "fast-check"
 import { problemAt } from "../../src/data/NextToken.ts"
 import { document } from "../../src/data/Synthetic.ts"
+import { makeModelConfig } from "../../src/model/ModelConfig.ts"
 import { makeScorer } from "../../src/model/Scorer.ts"
 import type { Weights } from "../../src/model/weights.ts"
 import { initialWeights, weightsHash } from "../../src/model/weights.ts"
@@ -115,6 +116,26 @@ describe("the truth as a policy finds it", () => {
       expect(yield* baseline(last, 5)).toBe(yield* baseline(last, 1))
       const one = parseAll(compact, { ...group, problem: last })
       expect(yield* afterThought(one, 5)).toEqual(yield* afterThought(one, 1))
+    }).pipe(Effect.scoped, Effect.provide(Reference.layer))
+  )
+
+  it.effect("is unknown where learned positions end before it, and only there", () =>
+    Effect.gen(function* () {
+      const { head, tail } = context.frame
+      const features = {
+        family: "gpt2",
+        norm: { _tag: "layer", eps: 1e-5 },
+        positions: { _tag: "learned" },
+        mlp: { _tag: "gelu", by: "tanh" },
+        bias: { qkv: true, output: true, mlp: true }
+      } as const
+      // Room for thoughts of up to 3 tokens and what opens an answer.
+      const maxPositions = head.length + problem.anchor + tail.length + 4 + 1
+      const gpt2 = Result.getOrThrow(makeModelConfig({ ...config, ...features, kvHeads: config.heads, maxPositions }))
+      const truthOf = yield* makePolicyTruth(makeRunContext({ seed: 1, config: gpt2, tokenizer, template: compact }))
+      const learned = policyOf(initialWeights(gpt2, 1))
+      const values = yield* truthOf(learned, learned).afterThought(parseAll(compact, group), 1)
+      expect(values.map(Number.isFinite)).toEqual([true, true, true, false, true])
     }).pipe(Effect.scoped, Effect.provide(Reference.layer))
   )
 
