@@ -2,6 +2,7 @@
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import { CliError, Flag } from "effect/cli"
+import { locate } from "./locate.ts"
 
 /** A value that reads well but is out of range: said in one line, and no misuse of the command. */
 const check =
@@ -43,10 +44,14 @@ export const names = (name: string): Flag.Flag<ReadonlyArray<string>> =>
     Flag.withDefault<ReadonlyArray<string>>([])
   )
 
-export const model = Flag.String("model").pipe(
-  Flag.withMetavar("DIR|FILE"),
+/** A model by its path or its name on the hub, as the path where it lies. */
+export const modelFlag: Flag.Flag<string> = Flag.String("model").pipe(Flag.mapEffect(locate))
+
+export const model = modelFlag.pipe(
+  Flag.withMetavar("DIR|FILE|ORG/NAME"),
   Flag.withDescription(
-    "a Hugging Face directory (config.json, model.safetensors, tokenizer.json), a GGUF file, or a llama2.c checkpoint"
+    "a Hugging Face directory (config.json, model.safetensors, tokenizer.json), a GGUF file, a llama2.c checkpoint, or " +
+      "the name of a model on the hub"
   )
 )
 

@@ -15,8 +15,8 @@ export const bench = makeCommand({
     "trainTokensPerSecond, flops, ceilingGflops (the backend's own 1024 x 1024 product, in the same run) and " +
     "shareOfCeiling, paddingShare, messages, timerLagMs, logprobGap, rssBytes.",
   flags: {
-    model: Flag.String("model").pipe(
-      Flag.withMetavar("DIR|FILE|preset:NAME|sizes:LAYERS,D,HEADS,FFN,VOCAB"),
+    model: flags.modelFlag.pipe(
+      Flag.withMetavar("DIR|FILE|ORG/NAME|preset:NAME|sizes:LAYERS,D,HEADS,FFN,VOCAB"),
       flags.usually(usualModel, "a Hugging Face directory, a GGUF file, a llama2.c checkpoint, or a new model")
     ),
     workload: Flag.Literals("workload", ["step", "train", "decode"]).pipe(

@@ -1,6 +1,7 @@
 import { Argument, Flag } from "effect/cli"
 import { makeCommand } from "../command.ts"
 import * as flags from "../flags.ts"
+import { locate } from "../locate.ts"
 
 export const convert = makeCommand({
   name: "convert",
@@ -9,8 +10,10 @@ export const convert = makeCommand({
     "llama.cpp. Adapters are merged. The JSON is { out, format, dtype, family, parameters, bytes }.",
   flags: {
     model: Argument.String("in").pipe(
+      Argument.mapEffect(locate),
       Argument.withDescription(
-        "a Hugging Face directory, a GGUF file, or a llama2.c checkpoint (its tokenizer.bin beside it)"
+        "a Hugging Face directory, the name of a model on the hub, a GGUF file, or a llama2.c checkpoint (its tokenizer.bin " +
+          "beside it)"
       )
     ),
     out: Argument.String("out").pipe(

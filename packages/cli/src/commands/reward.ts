@@ -38,8 +38,8 @@ const check = makeCommand({
     ),
     field: flags.field,
     model: flags.maybe(
-      Flag.String("model").pipe(
-        Flag.withMetavar("DIR|FILE"),
+      flags.modelFlag.pipe(
+        Flag.withMetavar("DIR|FILE|ORG/NAME"),
         Flag.withDescription("whose tokenizer cuts the text into tokens (default: that of dials, for dials)")
       )
     ),

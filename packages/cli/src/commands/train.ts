@@ -119,10 +119,11 @@ export const train = makeCommand({
     "checkpoint, best, seconds, metrics }; metrics are those of the last step. The run directory has manifest.json, " +
     "metrics.jsonl, samples.jsonl and checkpoints that load in transformers.",
   flags: {
-    model: Flag.String("model").pipe(
-      Flag.withMetavar("DIR|FILE|preset:NAME"),
+    model: flags.modelFlag.pipe(
+      Flag.withMetavar("DIR|FILE|ORG/NAME|preset:NAME"),
       Flag.withDescription(
-        "a Hugging Face directory, a GGUF file, a llama2.c checkpoint, or preset:nano, preset:micro, preset:small for new weights"
+        "a Hugging Face directory, a GGUF file, a llama2.c checkpoint, the name of a model on the hub, or preset:nano, " +
+          "preset:micro, preset:small for new weights"
       )
     ),
     tokenizer: flags.maybe(

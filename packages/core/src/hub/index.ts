@@ -1,0 +1,2 @@
+export { HubError } from "./HubError.ts"
+export { modelPath, type ModelPathOptions } from "./modelPath.ts"
