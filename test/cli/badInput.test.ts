@@ -18,7 +18,7 @@ import { saveTinyModel } from "./tinyModel.ts"
 
 const root = mkdtempSync(join(tmpdir(), "foretoken-cli-"))
 const model = join(root, "model")
-const goodText = "Once the dial shows 4 . The dial shows 4 . The dial shows 4 . The dial shows 4 . The dial shows 4 ."
+const goodText = "Here the dial shows 4. Mia turns the dial up 2, flip, down 1. Now the dial shows 2. Now the dial shows 2."
 
 beforeAll(() => saveTinyModel(model))
 afterAll(() => rmSync(root, { recursive: true, force: true }))
@@ -74,7 +74,7 @@ describe("bad input ends with one line and exit code 1", () => {
   }
 
   it("a text shorter than the minimum context", async () => {
-    const corpus = file("short.jsonl", `{"text": "The dial shows 4 ."}\n`)
+    const corpus = file("short.jsonl", `{"text": "Here the dial shows 4."}\n`)
     const before = join(root, "run-short")
     const args = ["train", "--steps", "1", "--run", before, "--max-tokens", "8", "--model", model, "--corpus", corpus]
     await refuses(args, /short\.jsonl: no document is longer than the minimum context of 16 tokens; longer documents/)
@@ -145,7 +145,7 @@ describe("bad input ends with one line and exit code 1", () => {
         added_tokens: [
           ...(json["added_tokens"] as ReadonlyArray<unknown>), // tokenizer.json has a list there
           {
-            id: 5000,
+            id: 500,
             content: "<|more|>",
             single_word: false,
             lstrip: false,
@@ -158,7 +158,7 @@ describe("bad input ends with one line and exit code 1", () => {
     )
     await refuses(
       ["score", "--model", larger, "--text", "The dial"],
-      /larger: the vocabulary does not fit the embedding: the tokenizer has 5001/
+      /larger: the vocabulary does not fit the embedding: the tokenizer has 501/
     )
   })
 

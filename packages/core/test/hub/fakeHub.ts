@@ -25,9 +25,9 @@ export interface Repository {
 /** Files of more than this are large ones: by SHA-256, and their content lies elsewhere. */
 const largest = 2000
 
-export const gitHash = (content: Uint8Array): string =>
+const gitHash = (content: Uint8Array): string =>
   createHash("sha1").update(`blob ${content.length}\0`).update(content).digest("hex")
-export const sha256 = (content: Uint8Array): string => createHash("sha256").update(content).digest("hex")
+const sha256 = (content: Uint8Array): string => createHash("sha256").update(content).digest("hex")
 export const blobName = (content: Uint8Array): string => (content.length > largest ? sha256 : gitHash)(content)
 
 export const serveHub = async (repositories: Readonly<Record<string, Repository>>): Promise<FakeHub> => {
