@@ -5,6 +5,7 @@ import { afterAll, describe, it } from "vitest"
 import { fuzzed } from "./fuzz/fuzz.ts"
 import { modelFiles } from "./fuzz/modelFiles.ts"
 import { configs, corpora, frames, headers } from "./fuzz/readers.ts"
+import { tokenizers } from "./fuzz/tokenizers.ts"
 
 const directory = mkdtempSync(join(tmpdir(), "foretoken-fuzz-"))
 afterAll(() => rmSync(directory, { recursive: true, force: true }))
@@ -15,3 +16,5 @@ describe("1,000,000 inputs that nobody meant", () => {
       fuzzed(reader, 200_000, 2))
   }
 })
+
+it("20,000 tokenizers that nobody meant spell a text or say that they cannot", () => fuzzed(tokenizers, 20_000, 2))

@@ -6,6 +6,7 @@ import type { Reader } from "./fuzz/fuzz.ts"
 import { fuzz, fuzzed } from "./fuzz/fuzz.ts"
 import { modelFiles } from "./fuzz/modelFiles.ts"
 import { configs, corpora, frames, headers } from "./fuzz/readers.ts"
+import { tokenizers } from "./fuzz/tokenizers.ts"
 
 const directory = mkdtempSync(join(tmpdir(), "foretoken-fuzz-"))
 afterAll(() => rmSync(directory, { recursive: true, force: true }))
@@ -16,6 +17,8 @@ describe("20,000 inputs that nobody meant", () => {
       fuzzed(reader, 4000, 1))
   }
 })
+
+it("1,000 tokenizers that nobody meant spell a text or say that they cannot", () => fuzzed(tokenizers, 1000, 1))
 
 describe("the fuzzing", () => {
   const planted = (read: (input: Uint8Array) => void): Reader => ({

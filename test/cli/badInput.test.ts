@@ -18,7 +18,8 @@ import { saveTinyModel } from "./tinyModel.ts"
 
 const root = mkdtempSync(join(tmpdir(), "foretoken-cli-"))
 const model = join(root, "model")
-const goodText = "Here the dial shows 4. Mia turns the dial up 2, flip, down 1. Now the dial shows 2. Now the dial shows 2."
+const goodText =
+  "Here the dial shows 4. Mia turns the dial up 2, flip, down 1. Now the dial shows 2. Now the dial shows 2."
 
 beforeAll(() => saveTinyModel(model))
 afterAll(() => rmSync(root, { recursive: true, force: true }))

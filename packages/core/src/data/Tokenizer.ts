@@ -189,7 +189,8 @@ function firstDifference(a: Uint8Array, b: Uint8Array): number | undefined {
 const fileName = (directory: string | undefined, file: TokenizerFile) =>
   directory === undefined ? file : join(directory, file)
 
-const describe = (cause: unknown) => (cause instanceof Error ? cause.message : String(cause))
+/** The first line of what went wrong. */
+const describe = (cause: unknown) => (cause instanceof Error ? cause.message : String(cause)).split("\n")[0]
 
 function readText<A, E>(
   path: string,
