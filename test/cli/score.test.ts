@@ -66,7 +66,7 @@ describe("foretoken score agrees with transformers", () => {
               ? { ids: golden.ids.join(","), text: undefined }
               : { text: golden.text, ids: undefined }
           const outcome = await Effect.runPromise(
-            run({ model: path, ...nothing, ...given, ...backend }).pipe(Effect.scoped, Effect.result)
+            run({ model: path, storage: "f32", ...nothing, ...given, ...backend }).pipe(Effect.scoped, Effect.result)
           )
           if (outcome._tag === "Failure") {
             const { reason } = { reason: String(outcome.failure), ...outcome.failure }
@@ -117,6 +117,7 @@ describe("foretoken score", () => {
           text: undefined,
           ids: undefined,
           corpus: valid.path,
+          storage: "f32",
           field: "text",
           windows: true,
           maxTokens,

@@ -52,7 +52,9 @@ export const copyOf = (value: HostTensor): HostTensor =>
     ? { ...value, data: value.data.slice() }
     : value.dtype === "i32"
       ? { ...value, data: value.data.slice() }
-      : { ...value, data: value.data.slice() }
+      : value.dtype === "bool"
+        ? { ...value, data: value.data.slice() }
+        : { ...value, data: value.data.slice() }
 
 export const overwrite = (target: HostTensor, value: HostTensor): void => {
   if (showType(target) !== showType(value))

@@ -5,7 +5,7 @@ import type * as Scope from "effect/Scope"
 import type { Tensor as OrtTensor } from "onnxruntime-node"
 import { fetchProblem } from "./fetchProblem.ts"
 import { HostBuffer, keep } from "./HostBuffer.ts"
-import { lowerGraph } from "./lower/lowerGraph.ts"
+import { lowerGraph, storageProblem } from "./lower/lowerGraph.ts"
 import { dataOf, toOrt } from "./ortTensor.ts"
 import type { Runtime } from "./Runtime.ts"
 import { reasonOf } from "./Runtime.ts"
@@ -20,7 +20,7 @@ export const compileProgram = Effect.fnUntraced(function* (
   { name, fetch }: CompileOptions
 ): Effect.fn.Return<Program, CompileError, Scope.Scope> {
   const backend = `onnx:${settings.device}`
-  const problem = fetchProblem(graph, fetch)
+  const problem = fetchProblem(graph, fetch) ?? storageProblem(graph, settings.device)
   if (problem !== undefined) return yield* new CompileError({ backend, reason: `${name}: ${problem}` })
 
   const lowered = lowerGraph(graph, settings.device)

@@ -8,7 +8,7 @@ import type { Contents } from "./DeviceBuffer.ts"
 import { contentsOf, DeviceBuffer, keepOnDevice } from "./DeviceBuffer.ts"
 import { openDeviceSession } from "./DeviceSession.ts"
 import { fetchProblem } from "./fetchProblem.ts"
-import { lowerGraph } from "./lower/lowerGraph.ts"
+import { lowerGraph, storageProblem } from "./lower/lowerGraph.ts"
 import { dataOf, toOrt } from "./ortTensor.ts"
 import type { Runtime } from "./Runtime.ts"
 import { reasonOf } from "./Runtime.ts"
@@ -26,7 +26,7 @@ export const compileOnDevice = Effect.fnUntraced(function* (
   { name, fetch }: CompileOptions
 ): Effect.fn.Return<Program, CompileError, Scope.Scope> {
   const backend = `onnx:${settings.device}`
-  const problem = fetchProblem(graph, fetch)
+  const problem = fetchProblem(graph, fetch) ?? storageProblem(graph, settings.device)
   if (problem !== undefined) return yield* new CompileError({ backend, reason: `${name}: ${problem}` })
 
   const lowered = lowerGraph(graph, settings.device)

@@ -70,8 +70,11 @@ export const attribute = {
   graph: (name: string, g: GraphProto): AttributeProto => ({ name, type: attributeType.graph, g })
 }
 
-/** TensorProto.DataType */
-export const dataType = { f32: 1, i32: 6, i64: 7, bool: 9 } as const
+/** TensorProto.DataType. Floats of two bytes go about as integers, which all kernels and onnxruntime-node have, until they are widened. */
+export const dataType = { f32: 1, i32: 6, i64: 7, bool: 9, f16: 4, bf16: 4 } as const
+
+/** What the bits of those are. */
+export const halfType = { f16: 10, bf16: 16 } as const
 
 const one = (type: string, id: number) => ({ type, id })
 const many = (type: string, id: number) => ({ rule: "repeated", type, id })

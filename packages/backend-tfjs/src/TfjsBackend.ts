@@ -7,7 +7,7 @@ import type { Device } from "./Device.ts"
 import { using } from "./Device.ts"
 import type { Lowered } from "./Lowered.ts"
 import { openProgram } from "./native/openProgram.ts"
-import { alias, fromHost, toHost } from "./tensors.ts"
+import { alias, fromHost, tfType, toHost } from "./tensors.ts"
 import { TfjsBuffer } from "./TfjsBuffer.ts"
 import { lowerGraph } from "./wasm/Plan.ts"
 
@@ -119,6 +119,7 @@ const run = (
 const uploaded = (value: HostTensor): tf.Tensor => tf.tidy(() => alias(fromHost(value)))
 
 const checkFetch = (graph: Graph, { fetch }: CompileOptions): void => {
+  for (const { dtype } of graph.inputs) tfType(dtype)
   if (fetch.length !== graph.outputs.length) {
     throw new Error(`${graph.outputs.length} outputs want as many fetches, got ${fetch.length}`)
   }

@@ -1,10 +1,14 @@
 import type { DType, Shape, TensorType } from "@foretoken/core"
-import { HostTensor } from "@foretoken/core"
+import { HostTensor, isHalf } from "@foretoken/core"
 import * as tf from "@tensorflow/tfjs-core"
 
-const dtypes = { f32: "float32", i32: "int32", bool: "bool" } as const satisfies Record<DType, tf.DataType>
+const dtypes = { f32: "float32", i32: "int32", bool: "bool" } as const satisfies Partial<Record<DType, tf.DataType>>
 
-export const tfType = (dtype: DType): tf.DataType => dtypes[dtype]
+/** Throws for floats of two bytes: TensorFlow.js has no tensors of them. */
+export const tfType = (dtype: DType): tf.DataType => {
+  if (isHalf(dtype)) throw new TypeError(`TensorFlow.js keeps no ${dtype} values; give them as f32`)
+  return dtypes[dtype]
+}
 
 /** A tensor of the host's values. They are copied: tfjs-node would go on reading the array that it was given. */
 export const fromHost = ({ data, shape, dtype }: HostTensor): tf.Tensor =>

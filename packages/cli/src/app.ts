@@ -10,7 +10,6 @@ import { bench } from "./commands/bench.ts"
 import { convert } from "./commands/convert.ts"
 import { diff } from "./commands/diff.ts"
 import { evaluate } from "./commands/eval.ts"
-import { merge } from "./commands/merge.ts"
 import { replay } from "./commands/replay.ts"
 import { resume } from "./commands/resume.ts"
 import { reward } from "./commands/reward.ts"
@@ -31,7 +30,6 @@ const root = Command.make("foretoken").pipe(
     evaluate,
     score,
     sample,
-    merge,
     reward,
     replay,
     convert,

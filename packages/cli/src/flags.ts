@@ -55,6 +55,13 @@ export const model = modelFlag.pipe(
   )
 )
 
+export const storage = Flag.Literals("storage", ["f32", "file"]).pipe(
+  usually(
+    "f32",
+    "how weights are kept: file leaves F16 and BF16 in two bytes and widens them where they are used, for less memory"
+  )
+)
+
 export const corpus = Flag.String("corpus").pipe(
   Flag.withMetavar("FILE|dials"),
   Flag.withDescription("a .txt file, a .jsonl file, or the generated corpus dials")

@@ -2,6 +2,8 @@ import { resolve } from "node:path"
 import {
   checkVocabulary,
   initialWeights,
+  loadKeptModel,
+  loadModel,
   loadPolicy,
   loadTokenizer,
   padTokenizer,
@@ -10,8 +12,11 @@ import {
   withLora
 } from "@foretoken/core"
 import type {
+  KeptModel,
+  KeptWeights,
   LoadedModel,
   LoraOptions,
+  ModelConfig,
   ModelConfigError,
   ModelError,
   SpecialToken,
@@ -29,6 +34,30 @@ export interface ModelChoice {
   /** Where the tokenizer lies, if not with the model; a preset alone has that of the generated corpus. */
   readonly tokenizer: string | undefined
 }
+
+/** A model that is to be read, with its tokenizer. */
+export interface ReadModel {
+  readonly config: ModelConfig
+  readonly weights: KeptWeights
+  readonly tokenizer: Tokenizer.Tokenizer
+}
+
+export interface ReadModelChoice {
+  readonly model: string
+  readonly storage: "f32" | "file"
+}
+
+/** A model to be read, its weights kept as they were asked for. */
+export const openReadModel = ({ model, storage }: ReadModelChoice): Effect.Effect<ReadModel, ModelFailure> =>
+  Effect.gen(function* () {
+    const { config, weights, tokenizerFiles } = yield* loadKept({ model, storage })
+    const tokenizer = yield* loadTokenizer(model, tokenizerFiles)
+    yield* Effect.fromResult(checkVocabulary(config, tokenizer.vocabSize, model))
+    return { config, weights, tokenizer }
+  })
+
+export const loadKept = ({ model, storage }: ReadModelChoice): Effect.Effect<KeptModel, ModelError> =>
+  storage === "f32" ? loadModel(model) : loadKeptModel(model)
 
 /** What `foretoken train` has to say of it. */
 export interface TrainedModelChoice extends ModelChoice {

@@ -1,4 +1,5 @@
-import { attribute, dataType } from "../onnxProto.ts"
+import { isHalf } from "@foretoken/core"
+import { attribute, dataType, halfType } from "../onnxProto.ts"
 import type { Lower } from "./Lower.ts"
 
 type Unary =
@@ -35,8 +36,10 @@ export const elementwise: { readonly [O in Unary | Binary | "cast" | "stopGradie
   cos: named("Cos"),
   abs: named("Abs"),
   not: named("Not"),
-  cast: (emit, [x], { params }) =>
-    emit.node("Cast", [x], { attributes: [attribute.int("to", dataType[params.dtype])] }),
+  cast: (emit, [x], { params, inputs: [{ dtype }] }) => {
+    const kept = isHalf(dtype) ? emit.node("BitCast", [x], { attributes: [attribute.int("to", halfType[dtype])] }) : x
+    return emit.node("Cast", [kept], { attributes: [attribute.int("to", dataType[params.dtype])] })
+  },
   stopGradient: (_, [x]) => x,
 
   add: named("Add"),

@@ -1,5 +1,5 @@
 import type { AnyNode, Graph, Node, Tensor } from "@foretoken/core"
-import { expand } from "@foretoken/core"
+import { expand, isHalf } from "@foretoken/core"
 import type { Device } from "../Device.ts"
 import type { GraphProto, ModelProto } from "../onnxProto.ts"
 import { attribute, dataType } from "../onnxProto.ts"
@@ -24,6 +24,13 @@ export interface Lowered {
   readonly outputs: ReadonlyMap<number, string>
 }
 
+/** Why a graph cannot run on a device, as far as that is known beforehand. */
+export const storageProblem = ({ inputs }: Graph, device: Device): string | undefined => {
+  const kept = inputs.find(({ dtype }) => isHalf(dtype))
+  if (kept === undefined || device === "cpu") return undefined
+  return `keeps no ${kept.dtype} values on ${device}; give them as f32`
+}
+
 export const lowerGraph = (source: Graph, device: Device): Lowered => {
   const graph = expand(source, native(device))
   const emit = Emitter.forDevice(device)
@@ -45,7 +52,7 @@ export const lowerGraph = (source: Graph, device: Device): Lowered => {
       irVersion: 10,
       producerName: "foretoken",
       opsetImport: [
-        { domain: "", version: 21 },
+        { domain: "", version: graph.inputs.some(({ dtype }) => isHalf(dtype)) ? 26 : 21 }, // BitCast came with 26
         { domain: "com.microsoft", version: 1 }
       ],
       graph: { ...main, initializer: emit.initializers }

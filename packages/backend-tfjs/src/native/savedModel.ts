@@ -51,7 +51,7 @@ interface ShapeProto {
 }
 
 /** DataType */
-export const dataType = { f32: 1, i32: 3, bool: 10 } as const satisfies Record<DType, number>
+export const dataType = { f32: 1, i32: 3, bool: 10, f16: 19, bf16: 14 } as const satisfies Record<DType, number>
 
 const shapeProto = (shape: Shape): ShapeProto => ({ dim: shape.map((size) => ({ size })) })
 

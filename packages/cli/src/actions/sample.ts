@@ -1,4 +1,4 @@
-import { draw, Evaluator, loadPolicy, makeGenerator, makeProgramCache, makeRunContext, Template } from "@foretoken/core"
+import { draw, Evaluator, makeGenerator, makeProgramCache, makeRunContext, Template } from "@foretoken/core"
 import type { ModelConfig, RunContext } from "@foretoken/core"
 import * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
@@ -6,11 +6,13 @@ import type { BackendChoice } from "../backend.ts"
 import { backendLayer } from "../backend.ts"
 import { InputError } from "../failure.ts"
 import type { TemplateName } from "../flags.ts"
+import { openReadModel } from "../model.ts"
 import { samplingAt } from "../sampling.ts"
 import { templateOf } from "../training/template.ts"
 
 interface Input extends BackendChoice {
   readonly model: string
+  readonly storage: "f32" | "file"
   readonly prompt: string
   /** The question about the prompt; undefined: none, the rollouts go on from it. */
   readonly template: TemplateName | undefined
@@ -37,8 +39,8 @@ export const run = (input: Input): Effect.Effect<Output, Error, Scope.Scope> =>
 
 const sampled = Effect.fnUntraced(function* (input: Input) {
   const { prompt, n, tokens, temperature, seed } = input
-  const loaded = yield* loadPolicy({ model: input.model })
-  const { config, weights } = loaded.stored
+  const loaded = yield* openReadModel(input)
+  const { config, weights } = loaded
   const { tokenizer } = loaded
   const template = input.template === undefined ? Template.compact : yield* templateOf(input.template, tokenizer)
   const context = makeRunContext({ seed, config, tokenizer, template })

@@ -1,11 +1,12 @@
-import { Batch, Corpus, Evaluator, loadModel, loadPolicy, makeProgramCache, makeScorer } from "@foretoken/core"
-import type { Backend, ModelConfig, Weights } from "@foretoken/core"
+import { Batch, Corpus, Evaluator, makeProgramCache, makeScorer } from "@foretoken/core"
+import type { Backend, KeptWeights, ModelConfig } from "@foretoken/core"
 import * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import type { BackendChoice } from "../backend.ts"
 import { backendLayer } from "../backend.ts"
 import { InputError, UsageError } from "../failure.ts"
+import { loadKept, openReadModel } from "../model.ts"
 import { makeProgress } from "../Progress.ts"
 import type { Reading, Totals } from "../readings.ts"
 import { add, noTotals, readingOf, summary, totalsOf } from "../readings.ts"
@@ -15,6 +16,7 @@ import { windowsOf } from "../windows.ts"
 
 interface Input extends BackendChoice {
   readonly model: string
+  readonly storage: "f32" | "file"
   readonly text: string | undefined
   readonly ids: string | undefined
   readonly corpus: string | undefined
@@ -57,7 +59,7 @@ const scoreIds = Effect.fnUntraced(function* (input: Input, text: string) {
     return yield* new UsageError({ message: `--ids is ${JSON.stringify(text)}; token ids such as 1,2,3 were expected` })
   }
   const ids = Int32Array.from(text.split(","), Number)
-  const { config, weights } = yield* loadModel(input.model)
+  const { config, weights } = yield* loadKept(input)
   const outside = text
     .split(",")
     .map(Number)
@@ -70,16 +72,21 @@ const scoreIds = Effect.fnUntraced(function* (input: Input, text: string) {
 })
 
 const scoreText = Effect.fnUntraced(function* (input: Input, text: string) {
-  const { stored, tokenizer } = yield* loadPolicy({ model: input.model })
+  const { config, weights, tokenizer } = yield* openReadModel(input)
   const tokens = yield* Effect.try({
     try: () => tokenizer.encode(text),
     catch: (cause) => new InputError({ message: `--text: ${cause instanceof Error ? cause.message : String(cause)}` })
   })
   const ids = Int32Array.from([...tokenizer.prefix, ...tokens])
-  return yield* scoreTokens(stored.config, stored.weights, ids, "--text")
+  return yield* scoreTokens(config, weights, ids, "--text")
 })
 
-const scoreTokens = Effect.fnUntraced(function* (config: ModelConfig, weights: Weights, ids: Int32Array, flag: string) {
+const scoreTokens = Effect.fnUntraced(function* (
+  config: ModelConfig,
+  weights: KeptWeights,
+  ids: Int32Array,
+  flag: string
+) {
   if (ids.length < 2) {
     const message = `${flag} has ${ids.length} tokens; at least 2 are needed for one to be predicted`
     return yield* new InputError({ message })
@@ -104,12 +111,11 @@ const largestLogits = 2 ** 25
 
 const scoreCorpus = Effect.fnUntraced(function* (input: Input, name: string) {
   const corpus = yield* Corpus.open(name, { field: input.field })
-  const { stored, tokenizer } = yield* loadPolicy({ model: input.model })
-  const { config } = stored
+  const { config, weights: kept, tokenizer } = yield* openReadModel(input)
   const windowLength = Math.min(input.maxTokens ?? 1024, config.maxPositions)
   const batch = Math.min(8, Math.max(1, Math.floor(largestLogits / (windowLength * config.vocabSize))))
   const scorer = yield* makeScorer(config, yield* makeProgramCache)
-  const weights = yield* Evaluator.uploadWeights(stored.weights)
+  const weights = yield* Evaluator.uploadWeights(kept)
   const progress = yield* makeProgress({ title: "scoring", unit: "tokens", total: "unknown" })
   let totals: Totals = noTotals
   let documents = 0

@@ -9,6 +9,7 @@ export const sample = makeCommand({
     "logprobs (nats) of the drawn tokens under the distribution they were drawn from; ended is stop or length.",
   flags: {
     model: flags.model,
+    storage: flags.storage,
     prompt: Flag.String("prompt").pipe(Flag.withMetavar("S"), Flag.withDescription("what the rollouts go on from")),
     template: flags.maybe(
       Flag.Literals("template", flags.templateNames).pipe(

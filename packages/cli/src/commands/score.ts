@@ -11,6 +11,7 @@ export const score = makeCommand({
     "the totals and documents; --windows adds the arrays of each window.",
   flags: {
     model: flags.model,
+    storage: flags.storage,
     text: flags.maybe(
       Flag.String("text").pipe(
         Flag.withMetavar("S"),

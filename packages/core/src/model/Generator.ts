@@ -13,7 +13,7 @@ import { hostF32, hostI32 } from "./Scorer.ts"
 import type { Rows } from "./segments.ts"
 import { allRows, rowsLeft, segmentLengths } from "./segments.ts"
 import type { LayerCache, WeightsOf } from "./Transformer.ts"
-import { weightTypes } from "./weights.ts"
+import { keptAs, typesOfWeights } from "./weights.ts"
 
 /** What is to be completed: rollouts in the order document, anchor, member of the group. */
 export interface Request {
@@ -56,7 +56,6 @@ export const makeGenerator = (
 ): Effect.Effect<Generator, never, Backend> =>
   Effect.map(Backend, (backend) => {
     const { groupSize, maxTokens, sampling, stop } = settings
-    const weightsType = weightTypes(config)
     const how = `${sampling._tag === "greedy" ? "greedy" : `temperature ${sampling.temperature}`} ${stop}`
     const lengths = segmentLengths(maxTokens)
 
@@ -70,7 +69,8 @@ export const makeGenerator = (
         tail: HostTensor.i32([tail.length], tail),
         uniforms: HostTensor.f32([lengths[0], rows], request.uniforms.subarray(0, lengths[0] * rows))
       }
-      const name = `begin ${shapesOf(inputs)} x${groupSize} ${how}`
+      const weightsType = typesOfWeights(config, weights)
+      const name = `begin ${shapesOf(inputs)} x${groupSize} ${how}${keptAs(weightsType)}`
       const write = (given: BeginInputs) => begin(config, settings, given)
       const types = { weights: weightsType, ...mapValues(inputs, typeOf) }
       const program = yield* programs.get(name, compile(name, write, types, fetch))
@@ -96,7 +96,8 @@ export const makeGenerator = (
       }
       const cacheTypes = { trunkCache: cacheTypesOf(caches.trunkCache), branchCache: cacheTypesOf(caches.branchCache) }
       const shapes = [cacheTypes.trunkCache[0].k.shape, cacheTypes.branchCache[0].k.shape].join(" ")
-      const name = `proceed ${shapes} ${shapesOf(inputs)} ${how}`
+      const weightsType = typesOfWeights(config, weights)
+      const name = `proceed ${shapes} ${shapesOf(inputs)} ${how}${keptAs(weightsType)}`
       const write = (tensors: ProceedInputs) => proceed(config, settings, tensors)
       const types = { weights: weightsType, ...cacheTypes, ...mapValues(inputs, typeOf) }
       const program = yield* programs.get(name, compile(name, write, types, fetch))

@@ -8,13 +8,19 @@ import { attachAdapters, baseOf, isAdapterDirectory, readAdapterConfig, writeAda
 import { ModelConfigError } from "./ModelConfig.ts"
 import type { ModelConfig } from "./ModelConfig.ts"
 import { fromHuggingFace, generationTokens, toHuggingFace, withGenerationConfig } from "./ModelConfigJson.ts"
-import { readSafetensors, readShardedSafetensors, writeSafetensors } from "./safetensors.ts"
+import {
+  readKeptSafetensors,
+  readKeptShardedSafetensors,
+  readSafetensors,
+  readShardedSafetensors,
+  writeSafetensors
+} from "./safetensors.ts"
 import { loadModelFile, modelSource } from "./modelFile.ts"
 import type { ModelFileError } from "./ModelFileError.ts"
 import type { SafetensorsError } from "./SafetensorsError.ts"
 import type { StoredDType } from "./safetensorsHeader.ts"
-import { checkWeights } from "./weights.ts"
-import type { Weights, WeightsError } from "./weights.ts"
+import { checkKeptWeights, checkWeights } from "./weights.ts"
+import type { KeptWeights, Weights, WeightsError } from "./weights.ts"
 
 /** A model as it lies in a directory: what transformers' `from_pretrained` loads. */
 export interface StoredModel {
@@ -60,14 +66,36 @@ const loadAdapted = (directory: string, given: StoredModel | undefined): Effect.
 const loadDirectory = (directory: string): Effect.Effect<StoredModel, ModelError> =>
   Effect.gen(function* () {
     const config = yield* loadModelConfig(directory)
-    const index = join(directory, "model.safetensors.index.json")
-    const whole = join(directory, "model.safetensors")
-    const names = yield* namesIn(directory)
-    const isSharded = !names.includes("model.safetensors") && names.includes("model.safetensors.index.json")
-    const path = isSharded ? index : whole
-    const tensors = yield* isSharded ? readShardedSafetensors(index) : readSafetensors(whole)
+    const { path, isSharded } = yield* weightsIn(directory)
+    const tensors = yield* isSharded ? readShardedSafetensors(path) : readSafetensors(path)
     const weights = yield* Effect.fromResult(checkWeights(config, tensors, path))
     return { config, weights, tokenizerFiles: yield* loadTokenizerFiles(directory) }
+  })
+
+/** A model to be read and not to be trained, its weights in two bytes where the file has them so. */
+export interface KeptModel extends Omit<StoredModel, "weights"> {
+  readonly weights: KeptWeights
+}
+
+/**
+ * `loadModel` for little memory: F16 and BF16 stay what they are, and are widened, exactly, where something is computed with
+ * them. Of what is no directory of safetensors the weights come in f32 all the same.
+ */
+export const loadKeptModel = (path: string): Effect.Effect<KeptModel, ModelError> =>
+  Effect.gen(function* () {
+    const source = yield* modelSource(path)
+    if (source._tag !== "directory" || (yield* isAdapterDirectory(path))) return yield* loadModel(path)
+    const config = yield* loadModelConfig(path)
+    const { path: file, isSharded } = yield* weightsIn(path)
+    const tensors = yield* isSharded ? readKeptShardedSafetensors(file) : readKeptSafetensors(file)
+    const weights = yield* Effect.fromResult(checkKeptWeights(config, tensors, file))
+    return { config, weights, tokenizerFiles: yield* loadTokenizerFiles(path) }
+  })
+
+const weightsIn = (directory: string) =>
+  Effect.map(namesIn(directory), (names) => {
+    const isSharded = !names.includes("model.safetensors") && names.includes("model.safetensors.index.json")
+    return { isSharded, path: join(directory, isSharded ? "model.safetensors.index.json" : "model.safetensors") }
   })
 
 /** Reads config.json, and of generation_config.json what ends a text: enough to refuse a model before its weights are touched. */

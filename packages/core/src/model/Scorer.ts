@@ -9,7 +9,7 @@ import type { Tensor } from "../tensor/Tensor.ts"
 import type { ModelConfig } from "./ModelConfig.ts"
 import { score } from "./score.ts"
 import type { WeightsOf } from "./Transformer.ts"
-import { weightTypes } from "./weights.ts"
+import { keptAs, typesOfWeights } from "./weights.ts"
 
 /** Documents side by side: i32 [D,T], right-padded. */
 export interface TokenRows {
@@ -38,16 +38,16 @@ export interface Scorer {
 
 export const makeScorer = (config: ModelConfig, programs: ProgramCache): Effect.Effect<Scorer, never, Backend> =>
   Effect.map(Backend, (backend) => {
-    const weights = weightTypes(config)
-    const program = (documents: number, length: number) => {
-      const name = `score ${documents}x${length}`
+    const program = (given: WeightsOf<Value>, documents: number, length: number) => {
+      const weights = typesOfWeights(config, given)
+      const name = `score ${documents}x${length}${keptAs(weights)}`
       const tokens: TensorType = { dtype: "i32", shape: [documents, length] }
       const read = (inputs: { readonly weights: WeightsOf<Tensor>; readonly tokens: Tensor }) =>
         score(config, inputs.weights, inputs.tokens)
       return programs.get(name, compile(name, read, { weights, tokens }, "host"))
     }
     const run = Effect.fnUntraced(function* (given: WeightsOf<Value>, { documents, length, tokens }: TokenRows) {
-      const { run } = yield* program(documents, length)
+      const { run } = yield* program(given, documents, length)
       const outputs = yield* run({ weights: given, tokens: HostTensor.i32([documents, length], tokens) })
       const { logprobs, argmax, entropy, top } = outputs
       return {

@@ -1,7 +1,7 @@
 import type { Keys } from "../tensor/operations.ts"
 import { attention, concat, iota } from "../tensor/operations.ts"
 import type { Tensor } from "../tensor/Tensor.ts"
-import { block, norm } from "./block.ts"
+import { block, norm, wide } from "./block.ts"
 import type { Attend } from "./block.ts"
 import type { ModelConfig } from "./ModelConfig.ts"
 import { reachOf } from "./ModelConfig.ts"
@@ -116,14 +116,14 @@ export const encode = (
 /** Rows of token ids and their positions, i32 [n] each -> [n,d]. Padding may stand past the last learned position. */
 export const embed = (config: ModelConfig, weights: WeightsOf<Tensor>, ids: Tensor, positions: Tensor): Tensor => {
   const names = namesOf(config)
-  const tokens = weights[`${names.embedding}.weight`].gather(ids)
+  const tokens = wide(weights[`${names.embedding}.weight`].gather(ids))
   if (config.positions._tag === "rotary") return tokens
-  return tokens.add(weights[`${names.positions}.weight`].gather(positions.minimum(config.maxPositions - 1)))
+  return tokens.add(wide(weights[`${names.positions}.weight`].gather(positions.minimum(config.maxPositions - 1))))
 }
 
 /** The vocabulary projection [V,d]. */
 export const projection = (config: ModelConfig, weights: WeightsOf<Tensor>): Tensor =>
-  weights[`${config.tieWordEmbeddings ? namesOf(config).embedding : namesOf(config).head}.weight`]
+  wide(weights[`${config.tieWordEmbeddings ? namesOf(config).embedding : namesOf(config).head}.weight`])
 
 /** All layers and the last norm over rows [n,d]. */
 export const layers = (

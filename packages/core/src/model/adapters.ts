@@ -35,7 +35,7 @@ export const configWithLora = (
   path: string
 ): Result.Result<ModelConfig, ModelConfigError> => {
   const fail = (reason: string) => Result.fail(new ModelConfigError({ path, reason }))
-  if (config.lora !== undefined) return fail("the model has adapters already; merge them first (foretoken merge)")
+  if (config.lora !== undefined) return fail("the model has adapters already; merge them first (foretoken convert)")
   const problem = loraProblem(lora, projectionNames(config))
   return problem === undefined ? Result.succeed({ ...config, lora }) : fail(problem)
 }

@@ -1,3 +1,4 @@
+import { isHalf } from "../tensor/HostTensor.ts"
 import type { Tensor } from "../tensor/Tensor.ts"
 import { gelu, layerNorm } from "./formulas.ts"
 import { adapted } from "./Lora.ts"
@@ -23,9 +24,9 @@ export const block = (
   const at = (part: string): string => `${names.layer(layer)}.${part}`
   const linear = (input: Tensor, part: string, biased: boolean): Tensor => {
     const name = `${at(part)}.weight`
-    const product = input.matmul(weights[name], { transposeB: names.stored === "outIn" })
+    const product = input.matmul(wide(weights[name]), { transposeB: names.stored === "outIn" })
     const whole = adapted(config.lora, weights, name, input, product)
-    return biased ? whole.add(weights[`${at(part)}.bias`]) : whole
+    return biased ? whole.add(wide(weights[`${at(part)}.bias`])) : whole
   }
   const turned = (rows: Tensor, count: number, gain: string): Tensor => {
     const apart = rows.reshape([-1, count, headDim])
@@ -46,11 +47,17 @@ export const block = (
   return after.add(linear(active, names.down, bias.mlp))
 }
 
+/**
+ * A weight as it is computed with. One that is kept in two bytes is widened where it is used, inside the loop that decodes too:
+ * so of all weights only a few are there in four bytes at a time.
+ */
+export const wide = (weight: Tensor): Tensor => (isHalf(weight.dtype) ? weight.cast("f32") : weight)
+
 /** The norm called `name` along the last axis. */
 export const norm = ({ norm }: ModelConfig, weights: WeightsOf<Tensor>, name: string, x: Tensor): Tensor =>
   norm._tag === "rms"
-    ? x.rmsNorm(weights[`${name}.weight`], norm.eps)
-    : layerNorm(x, weights[`${name}.weight`], weights[`${name}.bias`], norm.eps)
+    ? x.rmsNorm(wide(weights[`${name}.weight`]), norm.eps)
+    : layerNorm(x, wide(weights[`${name}.weight`]), wide(weights[`${name}.bias`]), norm.eps)
 
 /** Columns of rows [n, Σ widths], one part behind the other. */
 const split = (rows: Tensor, widths: ReadonlyArray<number>): ReadonlyArray<Tensor> => {

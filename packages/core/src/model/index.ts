@@ -18,6 +18,7 @@ export {
   weightsHash,
   weightShapes,
   WeightsError,
+  type KeptWeights,
   type Weights
 } from "./weights.ts"
 export { makeGenerator, type Generator, type SampledCompletion } from "./Generator.ts"

@@ -1,6 +1,6 @@
 import { basename, dirname, join } from "node:path"
 import { Effect, Predicate, Result } from "effect"
-import type { HostF32, HostTensor } from "../tensor/HostTensor.ts"
+import type { HostF32, HostHalf, HostTensor } from "../tensor/HostTensor.ts"
 import { writeFileAtomically } from "../storage/atomic.ts"
 import { parseJson } from "../storage/boundedJson.ts"
 import { openFile, readWhole } from "../storage/Disk.ts"
@@ -16,16 +16,28 @@ import { upperHalf, widenBF16, widenF16 } from "./widen.ts"
 export type TensorRecord = Readonly<Record<string, HostTensor>>
 
 type FloatRecord = Readonly<Record<string, HostF32>>
+type KeptRecord = Readonly<Record<string, HostF32 | HostHalf>>
+
+type ReadTensor<A extends HostTensor> = (
+  file: DiskFile,
+  stored: StoredTensor
+) => Effect.Effect<readonly [string, A], SafetensorsError | StorageError>
 
 /**
  * All tensors of a safetensors file as f32 (F16 and BF16 are widened exactly), in the order of the file. Each is read
  * into its own memory: the peak is the model itself.
  */
-export const readSafetensors = (path: string): Effect.Effect<FloatRecord, SafetensorsError> =>
+export const readSafetensors = (path: string): Effect.Effect<FloatRecord, SafetensorsError> => readFile(path, asF32)
+
+/** The same, F16 and BF16 kept as they are: the peak is the file. */
+export const readKeptSafetensors = (path: string): Effect.Effect<KeptRecord, SafetensorsError> =>
+  readFile(path, asStored)
+
+const readFile = <A extends HostTensor>(path: string, read: ReadTensor<A>) =>
   withFile(path, (file) =>
     Effect.map(
-      Effect.flatMap(readHeader(file), (tensors) => Effect.forEach(tensors, (tensor) => readTensor(file, tensor))),
-      Object.fromEntries<HostF32>
+      Effect.flatMap(readHeader(file), (tensors) => Effect.forEach(tensors, (tensor) => read(file, tensor))),
+      Object.fromEntries<A>
     )
   )
 
@@ -34,10 +46,20 @@ export const readSafetensors = (path: string): Effect.Effect<FloatRecord, Safete
  * its shard, every tensor of a shard is listed for it.
  */
 export const readShardedSafetensors = (indexPath: string): Effect.Effect<FloatRecord, SafetensorsError> =>
+  readShards(indexPath, asF32)
+
+/** The same, F16 and BF16 kept as they are. */
+export const readKeptShardedSafetensors = (indexPath: string): Effect.Effect<KeptRecord, SafetensorsError> =>
+  readShards(indexPath, asStored)
+
+const readShards = <A extends HostTensor>(
+  indexPath: string,
+  read: ReadTensor<A>
+): Effect.Effect<Readonly<Record<string, A>>, SafetensorsError> =>
   Effect.gen(function* () {
     const shardOf = yield* readIndex(indexPath)
     const shards = [...new Set(shardOf.values())].toSorted()
-    const entries: Array<[string, HostF32]> = []
+    const entries: Array<readonly [string, A]> = []
     for (const shard of shards) {
       const path = join(dirname(indexPath), shard)
       const tensors = yield* withFile(path, (file) =>
@@ -58,7 +80,7 @@ export const readShardedSafetensors = (indexPath: string): Effect.Effect<FloatRe
               reason: `tensor ${JSON.stringify(missing[0])} is not here, though ${basename(indexPath)} says so`
             })
           }
-          return yield* Effect.forEach(stored, (tensor) => readTensor(file, tensor))
+          return yield* Effect.forEach(stored, (tensor) => read(file, tensor))
         })
       )
       entries.push(...tensors)
@@ -135,19 +157,25 @@ const readHeader = Effect.fnUntraced(function* (file: DiskFile) {
 })
 
 /** Assumes a little-endian host, as all that Node's tensor engines run on are. */
-const readTensor = Effect.fnUntraced(function* (file: DiskFile, stored: StoredTensor) {
-  const data = yield* allocate(file.path, stored)
+const asF32: ReadTensor<HostF32> = Effect.fnUntraced(function* (file: DiskFile, stored: StoredTensor) {
+  const data = yield* allocate(file.path, stored, (elements) => new Float32Array(elements))
   const bytes = stored.dtype === "F32" ? new Uint8Array(data.buffer) : upperHalf(data)
   if (!(yield* file.read(bytes, stored.begin))) return yield* truncated(file.path)
   if (stored.dtype === "F16") widenF16(data)
   if (stored.dtype === "BF16") widenBF16(data)
-  const tensor: HostF32 = { dtype: "f32", shape: stored.shape, data }
-  return [stored.name, tensor] satisfies [string, HostF32]
+  return [stored.name, { dtype: "f32", shape: stored.shape, data }] as const
 })
 
-const allocate = (path: string, { name, elements }: StoredTensor) =>
+const asStored: ReadTensor<HostF32 | HostHalf> = Effect.fnUntraced(function* (file: DiskFile, stored: StoredTensor) {
+  if (stored.dtype === "F32") return yield* asF32(file, stored)
+  const data = yield* allocate(file.path, stored, (elements) => new Uint16Array(elements))
+  if (!(yield* file.read(new Uint8Array(data.buffer), stored.begin))) return yield* truncated(file.path)
+  return [stored.name, { dtype: stored.dtype === "F16" ? "f16" : "bf16", shape: stored.shape, data }] as const
+})
+
+const allocate = <A>(path: string, { name, elements }: StoredTensor, make: (elements: number) => A) =>
   Effect.try({
-    try: () => new Float32Array(elements),
+    try: () => make(elements),
     catch: () =>
       new SafetensorsError({ path, reason: `no memory for the ${elements} elements of tensor ${JSON.stringify(name)}` })
   })

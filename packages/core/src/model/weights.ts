@@ -1,8 +1,9 @@
 import { createHash } from "node:crypto"
 import { Effect, Result, Schema } from "effect"
 import { normals } from "../random/draw.ts"
-import { sizeOf } from "../tensor/HostTensor.ts"
-import type { HostF32, HostTensor, Shape, TensorType } from "../tensor/HostTensor.ts"
+import type { Value } from "../tensor/Backend.ts"
+import { isHalf, sizeOf } from "../tensor/HostTensor.ts"
+import type { HostF32, HostHalf, HostTensor, Shape, TensorType } from "../tensor/HostTensor.ts"
 import { initialAdapter } from "./Lora.ts"
 import type { ModelConfig } from "./ModelConfig.ts"
 import { canonicalName, namesOf, parametersOf } from "./parameters.ts"
@@ -10,6 +11,9 @@ import type { Parameter } from "./parameters.ts"
 
 /** A model's parameters in f32 on the host, by their Hugging Face names and in the layout that their files have. */
 export type Weights = Readonly<Record<string, HostF32>>
+
+/** The same as their file has them: in two bytes where it does. To be read, not to be trained. */
+export type KeptWeights = Readonly<Record<string, HostF32 | HostHalf>>
 
 /** Weights that do not belong to their config. `path: reason` is one line. */
 export class WeightsError extends Schema.TaggedError<WeightsError>()("WeightsError", {
@@ -29,6 +33,29 @@ export const weightShapes = (config: ModelConfig): ReadonlyMap<string, Shape> =>
 export const weightTypes = (config: ModelConfig): Readonly<Record<string, TensorType>> =>
   Object.fromEntries([...weightShapes(config)].map(([name, shape]) => [name, { dtype: "f32", shape }]))
 
+/** The same as the weights at hand are kept. */
+export const typesOfWeights = (
+  config: ModelConfig,
+  weights: Readonly<Record<string, Value>>
+): Readonly<Record<string, TensorType>> =>
+  Object.fromEntries(
+    [...weightShapes(config)].map(([name, shape]) => {
+      const value = Object.hasOwn(weights, name) ? weights[name] : undefined
+      const type = value !== undefined && "_tag" in value ? value.type : value
+      return [name, { dtype: type?.dtype ?? "f32", shape }]
+    })
+  )
+
+/** Names how weights are kept, where some are kept in two bytes: what programs are told apart by. */
+export const keptAs = (types: Readonly<Record<string, TensorType>>): string => {
+  const halves = new Set(Object.values(types).flatMap(({ dtype }) => (isHalf(dtype) ? [dtype] : [])))
+  return halves.size === 0
+    ? ""
+    : ` kept ${Object.values(types)
+        .map(({ dtype }) => dtype)
+        .join(" ")}`
+}
+
 export const parameterCount = (config: ModelConfig): number =>
   [...weightShapes(config).values()].reduce((total, shape) => total + sizeOf(shape), 0)
 
@@ -40,30 +67,46 @@ export const checkWeights = (
   config: ModelConfig,
   tensors: Readonly<Record<string, HostTensor>>,
   path: string = "weights"
-): Result.Result<Weights, WeightsError> => {
+): Result.Result<Weights, WeightsError> => checked(config, tensors, path, (tensor) => tensor.dtype === "f32")
+
+/** The same of weights that are kept as their file has them, in two bytes or in four. */
+export const checkKeptWeights = (
+  config: ModelConfig,
+  tensors: Readonly<Record<string, HostTensor>>,
+  path: string
+): Result.Result<KeptWeights, WeightsError> => checked(config, tensors, path, isFloat)
+
+const isFloat = (tensor: HostTensor): tensor is HostF32 | HostHalf => tensor.dtype === "f32" || isHalf(tensor.dtype)
+
+const checked = <A extends HostTensor>(
+  config: ModelConfig,
+  tensors: Readonly<Record<string, HostTensor>>,
+  path: string,
+  fits: (tensor: HostTensor) => tensor is A
+): Result.Result<Readonly<Record<string, A>>, WeightsError> => {
   const fail = (reason: string) => Result.fail(new WeightsError({ path, reason }))
   const given = new Map<string, HostTensor>()
   for (const [written, tensor] of Object.entries(tensors)) {
     const name = canonicalName(config, written)
     if (name._tag === "kept") given.set(name.name, tensor)
   }
-  const checked: Array<[string, HostF32]> = []
+  const found: Array<[string, A]> = []
   for (const parameter of parametersOf(config)) {
     const { name, shape } = parameter
     const tensor = given.get(name)
     if (tensor === undefined) return fail(`tensor ${name} is missing`)
-    if (tensor.dtype !== "f32") return fail(`tensor ${name} is ${tensor.dtype}, not f32`)
+    if (!fits(tensor)) return fail(`tensor ${name} is ${tensor.dtype}, not f32`)
     if (!sameShape(tensor.shape, shape)) return fail(shapeMismatch(config, parameter, tensor.shape))
-    checked.push([name, tensor])
+    found.push([name, tensor])
     given.delete(name)
   }
   const embedding = `${namesOf(config).embedding}.weight`
   const head = `${namesOf(config).head}.weight`
   for (const [name, tensor] of given) {
     if (name !== head) return fail(`tensor ${JSON.stringify(name)} is not part of this model`)
-    if (!sameValues(tensor, checked[0][1])) return fail(`the config ties ${head} to ${embedding}, but the two differ`)
+    if (!sameValues(tensor, found[0][1])) return fail(`the config ties ${head} to ${embedding}, but the two differ`)
   }
-  return Result.succeed(Object.fromEntries(checked))
+  return Result.succeed(Object.fromEntries(found))
 }
 
 const sameShape = (a: Shape, b: Shape): boolean =>

@@ -1,5 +1,13 @@
-/** Element types. Floats are f32 on every backend but the reference, which computes in float64. */
-export type DType = "f32" | "i32" | "bool"
+/**
+ * Element types. Floats are f32 on every backend but the reference, which computes in float64. f16 and bf16 are only kept, to
+ * save memory: nothing is computed with them but `cast`, which widens them exactly, and `gather`, which picks rows.
+ */
+export type DType = "f32" | "i32" | "bool" | Half
+
+/** Floats of two bytes: IEEE 754 binary16, and the upper half of an f32. */
+export type Half = "f16" | "bf16"
+
+export const isHalf = (dtype: DType): dtype is Half => dtype === "f16" || dtype === "bf16"
 
 export type Shape = ReadonlyArray<number>
 
@@ -10,7 +18,7 @@ export interface TensorType {
 }
 
 /** Values in the host's memory, row-major. `bool` is one byte an element, 0 or 1. */
-export type HostTensor = HostF32 | HostI32 | HostBool
+export type HostTensor = HostF32 | HostI32 | HostBool | HostHalf
 
 export interface HostF32 extends TensorType {
   readonly dtype: "f32"
@@ -23,6 +31,12 @@ export interface HostI32 extends TensorType {
 export interface HostBool extends TensorType {
   readonly dtype: "bool"
   readonly data: Uint8Array
+}
+
+/** The bits of each element. */
+export interface HostHalf extends TensorType {
+  readonly dtype: Half
+  readonly data: Uint16Array
 }
 
 export const sizeOf = (shape: Shape): number => shape.reduce((product, extent) => product * extent, 1)
@@ -52,15 +66,34 @@ const bool = (shape: Shape, data: ArrayLike<number | boolean>): HostBool => ({
   data: checked(shape, data instanceof Uint8Array ? data : Uint8Array.from(data, Number))
 })
 
+/** Of bits. */
+const half = (dtype: Half, shape: Shape, data: ArrayLike<number>): HostHalf => ({
+  dtype,
+  shape,
+  data: checked(shape, data instanceof Uint16Array ? data : Uint16Array.from(data))
+})
+
 const make = (dtype: DType, shape: Shape, data: ArrayLike<number>): HostTensor =>
-  dtype === "f32" ? f32(shape, data) : dtype === "i32" ? i32(shape, data) : bool(shape, data)
+  isHalf(dtype)
+    ? half(dtype, shape, data)
+    : dtype === "f32"
+      ? f32(shape, data)
+      : dtype === "i32"
+        ? i32(shape, data)
+        : bool(shape, data)
 
 /** A host tensor of one repeated value. */
 const fill = (dtype: DType, shape: Shape, value: number): HostTensor =>
   make(dtype, shape, allocate(dtype, sizeOf(shape)).fill(value))
 
-const allocate = (dtype: DType, length: number): Float32Array | Int32Array | Uint8Array =>
-  dtype === "f32" ? new Float32Array(length) : dtype === "i32" ? new Int32Array(length) : new Uint8Array(length)
+const allocate = (dtype: DType, length: number): HostTensor["data"] =>
+  isHalf(dtype)
+    ? new Uint16Array(length)
+    : dtype === "f32"
+      ? new Float32Array(length)
+      : dtype === "i32"
+        ? new Int32Array(length)
+        : new Uint8Array(length)
 
 /** Copies a value into the memory of another of its type, and gives that; the value itself where there is no other. */
 export const copyInto = (value: HostTensor, into: HostTensor | undefined): HostTensor => {
@@ -72,4 +105,4 @@ export const copyInto = (value: HostTensor, into: HostTensor | undefined): HostT
 }
 
 /** Constructors; each checks that the data fill the shape exactly. */
-export const HostTensor = { f32, i32, bool, make, fill, allocate }
+export const HostTensor = { f32, i32, bool, half, make, fill, allocate }

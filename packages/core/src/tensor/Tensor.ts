@@ -1,8 +1,8 @@
 import type { DType, Shape, TensorType } from "./HostTensor.ts"
-import { HostTensor } from "./HostTensor.ts"
+import { HostTensor, isHalf } from "./HostTensor.ts"
 import { infer } from "./infer.ts"
 import type { Op, PrimitiveParams } from "./Primitive.ts"
-import { normalizeAxes, sameShape, ShapeProblem } from "./Shape.ts"
+import { normalizeAxes, require, sameShape, ShapeProblem } from "./Shape.ts"
 import { ShapeError } from "./ShapeError.ts"
 
 /** One application of a primitive. `AnyNode` narrows its params by `op`. */
@@ -262,11 +262,17 @@ export const only = <O extends Op>(op: O, params: PrimitiveParams[O], ...inputs:
 const inferred = <O extends Op>(op: O, params: PrimitiveParams[O], inputs: ReadonlyArray<Tensor>) => {
   const types = inputs.map((tensor) => tensor.type)
   try {
+    const kept = types.find(({ dtype }) => isHalf(dtype))
+    require(kept === undefined || takesHalves.has(op), () =>
+      `does not compute with ${kept?.dtype}; widen it first, cast("f32")`)
     return infer[op](params, types)
   } catch (error) {
     throw named(error, op, types)
   }
 }
+
+/** What may be done with values that are only kept. */
+const takesHalves: ReadonlySet<Op> = new Set<Op>(["cast", "gather", "loop", "stopGradient", "keep"])
 
 const named = (error: unknown, op: string, types: ReadonlyArray<TensorType>): unknown =>
   error instanceof ShapeProblem ? new ShapeError(op, types, error.message) : error

@@ -1,6 +1,6 @@
 import type { Op, PrimitiveParams } from "./Primitive.ts"
 import type { TensorType } from "./HostTensor.ts"
-import { sizeOf } from "./HostTensor.ts"
+import { isHalf, sizeOf } from "./HostTensor.ts"
 import { broadcast, broadcastsTo, normalizeAxes, reduced, require, requireDType, sameShape, showType } from "./Shape.ts"
 
 export type Infer<O extends Op> = (
@@ -72,7 +72,11 @@ export const infer: { readonly [O in Op]: Infer<O> } = {
     requireDType(x, "bool")
     return [x]
   },
-  cast: ({ dtype }, [x]) => [{ dtype, shape: x.shape }],
+  cast: ({ dtype }, [x]) => {
+    require(!isHalf(dtype), () => `does not round to ${dtype}: it is for values that are kept`)
+    require(!isHalf(x.dtype) || dtype === "f32", () => `widens ${x.dtype} to f32 only`)
+    return [{ dtype, shape: x.shape }]
+  },
   stopGradient: (_, [x]) => [x],
 
   add: binary(["f32", "i32"]),

@@ -1,6 +1,6 @@
 import type { Graph } from "./Graph.ts"
 import type { TensorType } from "./HostTensor.ts"
-import { sizeOf } from "./HostTensor.ts"
+import { isHalf, sizeOf } from "./HostTensor.ts"
 import type { Op } from "./Primitive.ts"
 import type { AnyNode, Tensor } from "./Tensor.ts"
 
@@ -17,7 +17,8 @@ export interface Liveness {
 }
 
 /** Bytes of the elements of a value. */
-export const bytesOf = ({ dtype, shape }: TensorType): number => sizeOf(shape) * (dtype === "bool" ? 1 : 4)
+export const bytesOf = ({ dtype, shape }: TensorType): number =>
+  sizeOf(shape) * (dtype === "bool" ? 1 : isHalf(dtype) ? 2 : 4)
 
 export const totalBytes = (types: Iterable<TensorType>): number =>
   Array.from(types, bytesOf).reduce((total, bytes) => total + bytes, 0)

@@ -2,9 +2,11 @@ import { Effect } from "effect"
 import * as fc from "fast-check"
 import { rules, stop } from "../autodiff/rules.ts"
 import type { Value } from "../tensor/Backend.ts"
-import { Backend } from "../tensor/Backend.ts"
+import { Backend, CompileError } from "../tensor/Backend.ts"
 import { Graph } from "../tensor/Graph.ts"
-import type { HostTensor, TensorType } from "../tensor/HostTensor.ts"
+import { HostTensor } from "../tensor/HostTensor.ts"
+import type { HostTensor as Host, TensorType } from "../tensor/HostTensor.ts"
+import type { Tensor } from "../tensor/Tensor.ts"
 import { type Infer, infer } from "../tensor/infer.ts"
 import type { Op } from "../tensor/Primitive.ts"
 import { isComposite } from "../tensor/Primitive.ts"
@@ -104,16 +106,44 @@ const programLaws = (runs: Runs, tolerance: number): ReadonlyArray<BackendLaw> =
       return agrees(Graph.bake(graphOf(run, inputs), fixed), [inputs[0], inputs[3]], tolerance)
     },
     runs
+  ),
+  generatedLaw(
+    "floats of two bytes are widened exactly, or refused by name",
+    keptTables,
+    ({ table, ids }) => {
+      const widened = ([kept, at]: ReadonlyArray<Tensor>) => [kept.cast("f32"), kept.gather(at).cast("f32")]
+      const refused = (error: unknown) =>
+        error instanceof CompileError && error.reason.includes(`keeps no ${table.dtype}`)
+          ? Effect.succeed(undefined)
+          : Effect.fail(error)
+      return Effect.catch(agrees(graphOf(widened, [table, ids]), [table, ids], 0), refused)
+    },
+    runs
   )
 ]
 
+/** Rows of any bits, and some of their numbers. Bits of a NaN may become those of another one. */
+const keptTables = fc
+  .record({
+    dtype: fc.constantFrom("f16" as const, "bf16" as const),
+    bits: fc.array(fc.oneof(fc.nat(0xffff), fc.constantFrom(0, 1, 0x8000, 0x3ff, 0x7c00, 0x7f80, 0xff80)), {
+      minLength: 12,
+      maxLength: 12
+    }),
+    ids: fc.array(fc.nat(3), { minLength: 1, maxLength: 5 })
+  })
+  .map(({ dtype, bits, ids }) => ({
+    table: HostTensor.half(dtype, [4, 3], bits),
+    ids: HostTensor.i32([ids.length], ids)
+  }))
+
 /** The graph on the backend under test, from the host and back. */
-const agrees = (graph: Graph, inputs: ReadonlyArray<HostTensor>, tolerance: number): Finding =>
+const agrees = (graph: Graph, inputs: ReadonlyArray<Host>, tolerance: number): Finding =>
   Effect.gen(function* () {
     const { compile } = yield* Backend
     const program = yield* compile(graph, { name: "law", fetch: graph.outputs.map(() => "host" as const) })
     const outputs = yield* program.run(inputs)
     const missing = outputs.findIndex((output: Value) => "_tag" in output)
     if (missing >= 0) return `output ${missing} is a buffer, and was fetched to the host`
-    return disagreement(graph, inputs, outputs as ReadonlyArray<HostTensor>, tolerance) // none is a buffer
+    return disagreement(graph, inputs, outputs as ReadonlyArray<Host>, tolerance) // none is a buffer
   })

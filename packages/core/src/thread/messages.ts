@@ -77,6 +77,9 @@ export const inSlot = ({ memory }: Ferry, slot: number, dtype: DType, elements: 
       return new Int32Array(memory, at, elements)
     case "bool":
       return new Uint8Array(memory, at, elements)
+    case "f16":
+    case "bf16":
+      return new Uint16Array(memory, at, elements)
   }
 }
 

@@ -1,4 +1,4 @@
-import type { Op } from "@foretoken/core"
+import type { DType, Op } from "@foretoken/core"
 import { sizeOf } from "@foretoken/core"
 import type { FunctionBuilder, Lowering, Output } from "../FunctionBuilder.ts"
 import { attribute } from "../savedModel.ts"
@@ -12,13 +12,7 @@ const iota: Lowering<"iota"> = ({ params: { shape, axis } }, _, f) => {
   return [f.broadcastTo(f.reshape(range, "i32", along.shape), along, shape)]
 }
 
-const gatherAlong = (
-  f: FunctionBuilder,
-  x: Output,
-  ids: Output,
-  axis: number,
-  dtype: "f32" | "i32" | "bool"
-): Output => {
+const gatherAlong = (f: FunctionBuilder, x: Output, ids: Output, axis: number, dtype: DType): Output => {
   const attr = { Tparams: attribute.type(dtype), Tindices: i32, Taxis: i32, batch_dims: attribute.int(axis) }
   return f.add("GatherV2", [x, ids, f.scalar("i32", axis)], attr)
 }

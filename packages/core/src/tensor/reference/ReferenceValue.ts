@@ -1,14 +1,23 @@
 import type { DType, HostTensor as Host, Shape, TensorType } from "../HostTensor.ts"
-import { HostTensor, sizeOf } from "../HostTensor.ts"
+import { HostTensor, isHalf, sizeOf } from "../HostTensor.ts"
 
-/** What the reference computes on: row-major, floats in float64 so that finite differences come out exact enough. */
+/**
+ * What the reference computes on: row-major, floats in float64 so that finite differences come out exact enough; of floats that
+ * are only kept, the bits.
+ */
 export interface ReferenceValue extends TensorType {
   readonly data: ReferenceData
 }
-export type ReferenceData = Float64Array | Int32Array | Uint8Array
+export type ReferenceData = Float64Array | Int32Array | Uint8Array | Uint16Array
 
 export const allocate = (dtype: DType, length: number): ReferenceData =>
-  dtype === "f32" ? new Float64Array(length) : dtype === "i32" ? new Int32Array(length) : new Uint8Array(length)
+  isHalf(dtype)
+    ? new Uint16Array(length)
+    : dtype === "f32"
+      ? new Float64Array(length)
+      : dtype === "i32"
+        ? new Int32Array(length)
+        : new Uint8Array(length)
 
 /** A value of the given type, its elements written by `fill`. */
 export const filled = (dtype: DType, shape: Shape, fill: (data: ReferenceData) => void): ReferenceValue => {

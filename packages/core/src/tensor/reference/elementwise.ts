@@ -1,3 +1,6 @@
+import { floatsOf } from "../half.ts"
+import { isHalf } from "../HostTensor.ts"
+import type { Half } from "../HostTensor.ts"
 import type { TensorType } from "../HostTensor.ts"
 import type { Kernels } from "./Kernel.ts"
 import type { ReferenceValue } from "./ReferenceValue.ts"
@@ -16,6 +19,13 @@ const unary =
       const { data } = x
       for (let i = 0; i < into.length; i++) into[i] = f(data[i])
     })
+
+/** Exactly: every float of two bytes is one of eight. */
+const widened = ({ shape, data }: ReferenceValue, dtype: Half): ReferenceValue => ({
+  dtype: "f32",
+  shape,
+  data: Float64Array.from(floatsOf(dtype, data))
+})
 
 const binary =
   (f: (a: number, b: number) => number) =>
@@ -44,7 +54,9 @@ export const elementwise: Elementwise = {
   not: unary((x) => 1 - x),
   // storing to an integer array drops the fraction
   cast: (params, inputs, output) =>
-    (params.dtype === "bool" ? unary((x) => (x === 0 ? 0 : 1)) : unary((x) => x))(params, inputs, output),
+    isHalf(inputs[0].dtype)
+      ? widened(inputs[0], inputs[0].dtype)
+      : (params.dtype === "bool" ? unary((x) => (x === 0 ? 0 : 1)) : unary((x) => x))(params, inputs, output),
   stopGradient: unary((x) => x),
 
   add: binary((a, b) => a + b),
