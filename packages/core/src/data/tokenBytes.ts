@@ -59,10 +59,14 @@ export function bytesAt(table: TokenBytes, id: number): Uint8Array {
     throw new RangeError(`token id ${id} is outside the vocabulary of ${table.size} tokens`)
   }
   const bytes = table.flat.subarray(table.offsets[id], table.offsets[id + 1])
-  // An id that no token has may still be sampled from a padded output layer. It must never pass for text, and never be
-  // invisible: empty bytes would let "9" plus padding count as "9".
-  return bytes.length > 0 ? bytes : utf8.encode(`<unassigned ${id}>`)
+  return bytes.length > 0 ? bytes : unassigned(id)
 }
+
+/**
+ * The bytes of an id that no token has. It may still be sampled from a padded output layer. It must never pass for text, and
+ * never be invisible: empty bytes would let "9" plus padding count as "9".
+ */
+export const unassigned = (id: number): Uint8Array => utf8.encode(`<unassigned ${id}>`)
 
 const utf8 = new TextEncoder()
 
