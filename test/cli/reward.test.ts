@@ -184,7 +184,7 @@ describe("foretoken reward check", () => {
   })
 
   it("refuses a text without a tokenizer, a template that the vocabulary cannot spell, a text too short", async () => {
-    const corpus = file("short.txt", "a b c")
+    const corpus = file("short.txt", "Here the dial shows 4.")
     await refuses(["reward", "check", "prefixMatch", "--corpus", corpus], /needs --model, whose tokenizer/, 2)
     const model = join(root, "model")
     await saveTinyModel(model)
