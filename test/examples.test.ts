@@ -110,3 +110,11 @@ test("06 holds its reward to its claims, then learns from it: what it pays for b
   expect(digits).toHaveLength(8)
   expect(digits[7]).toBeGreaterThan(2 * digits[0])
 }, 180_000)
+
+test("07 finds what a crash does to a stage that keeps its state in the actor, and nothing against the other", async () => {
+  const { code, output } = await start("07-simulate-a-stage.ts").ended
+  expect(output).toMatch(/✖ forgetful: step \d is given \d groups .* is lost/)
+  expect(output).toMatch(/life 1, message \w+ \d+ \(replay-buffer.*\): .*crashes/)
+  expect(output).toMatch(/✔ lasting: 100 schedules, \d+ messages/)
+  expect(code).toBe(0)
+})

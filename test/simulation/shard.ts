@@ -1,0 +1,25 @@
+/**
+ * One process's share of the long simulation: what it counted as JSON, or what is wrong.
+ *
+ *   npx node -C @foretoken/source test/simulation/shard.ts SCHEDULES SEED plain|rich
+ */
+import { simulate } from "@foretoken/core/testing"
+import { Effect } from "effect"
+
+const [schedules, seed, kind] = process.argv.slice(2)
+
+/** What else outlives a step: dynamic sampling, and validations of which the best checkpoint is kept. */
+const rich = () => ({
+  dynamicSampling: { fromStep: 1, maxAttempts: 2, minGroups: 1 },
+  validation: [
+    {
+      metric: "accuracy",
+      every: 1,
+      measure: ({ version }: { readonly version: string }) => Effect.succeed(parseInt(version.slice(0, 8), 16))
+    }
+  ]
+})
+
+const { check, counts } = simulate(kind === "rich" ? rich : () => ({}), { runs: Number(schedules), seed: Number(seed) })
+await check()
+process.stdout.write(`${JSON.stringify(counts())}\n`)
