@@ -68,6 +68,8 @@ export const connect = (
             return resume(Effect.succeed(answer.name))
           case "unusable":
             return resume(Effect.fail(answer.reason))
+          case "damaged":
+            return end(answer.reason)
           case "emptied": {
             const next = shipping.shift()
             if (next === undefined) free.push(answer.slot)

@@ -1,4 +1,8 @@
-/** What a backend's thread is asked, and what it answers. All of it is plain data; large values travel in pieces. */
+/**
+ * What a backend's thread is asked, and what it answers. All of it is plain data; large values travel in pieces. Values that go to
+ * the thread have a sum with them: one that is changed on its way is refused.
+ */
+import { crc32 } from "node:zlib"
 import type { ResourceLimits } from "node:worker_threads"
 import type { Routine } from "../routine/Routine.ts"
 import type { CompileOptions } from "../tensor/Backend.ts"
@@ -34,14 +38,24 @@ export interface Staged {
   readonly staged: number
 }
 
-export type SentValue = HostTensor | BufferId | Staged
+/** A value that goes with its call. */
+export interface Summed {
+  readonly value: HostTensor
+  /** CRC-32 of its bytes where it came from. */
+  readonly sum: number
+}
+
+export type SentValue = Summed | BufferId | Staged
+
+export const sumOf = ({ buffer, byteOffset, byteLength }: HostTensor["data"]): number =>
+  crc32(new Uint8Array(buffer, byteOffset, byteLength))
 
 /** A call has an `id`, and is answered under it. Calls are taken one after the other. */
 export type Call =
   | { readonly _tag: "compile"; readonly graph: GraphData; readonly options: CompileOptions }
   | { readonly _tag: "run"; readonly program: number; readonly inputs: ReadonlyArray<SentValue> }
-  | { readonly _tag: "upload"; readonly value: HostTensor | Staged }
-  | { readonly _tag: "write"; readonly buffer: BufferId; readonly value: HostTensor | Staged }
+  | { readonly _tag: "upload"; readonly value: Summed | Staged }
+  | { readonly _tag: "write"; readonly buffer: BufferId; readonly value: Summed | Staged }
   /** Into memory that both threads share, where that is given. */
   | { readonly _tag: "read"; readonly buffer: BufferId; readonly into: HostTensor | "new memory" }
   | { readonly _tag: "apply"; readonly routine: Routine<BufferId> }
@@ -54,6 +68,7 @@ export interface Piece {
   readonly at: number
   readonly elements: number
   readonly slot: number
+  readonly sum: number
 }
 
 /** Memory that both threads share, in which pieces of large values go over: allocated once, a few slots of equal size. */
@@ -101,6 +116,8 @@ export type Answer =
   | { readonly _tag: "emptied"; readonly slot: number }
   | { readonly _tag: "ready"; readonly name: string }
   | { readonly _tag: "unusable"; readonly reason: string }
+  /** A value did not arrive as it was sent: nothing of this thread can be trusted any more. */
+  | { readonly _tag: "damaged"; readonly reason: string }
   | {
       readonly _tag: "done"
       readonly id: number

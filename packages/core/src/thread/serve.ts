@@ -8,8 +8,9 @@ import type { Backend, BackendError, Buffer, CompileError, ExecutionError, Progr
 import type { HostTensor } from "../tensor/HostTensor.ts"
 import { HostTensor as Host, sizeOf } from "../tensor/HostTensor.ts"
 import { decode } from "./GraphData.ts"
-import { inSlot } from "./messages.ts"
-import type { Answer, BufferId, Call, Ferry, Piece, Request, SentOutput, SentValue, Staged } from "./messages.ts"
+import { inSlot, sumOf } from "./messages.ts"
+import type { Answer, BufferId, Call, Ferry, Piece, Request } from "./messages.ts"
+import type { SentOutput, SentValue, Staged, Summed } from "./messages.ts"
 
 type Say = (answer: Answer, transfer: ReadonlyArray<Transferable>) => void
 
@@ -45,8 +46,18 @@ export const serve = (
     if (program === undefined || program === "none") throw new Error("the scope of the program has closed")
     return program
   }
-  const hostOf = (value: HostTensor | Staged): HostTensor => {
-    if (!("staged" in value)) return value
+  /** `data` as it has arrived, with the sum that it was sent with. */
+  const check = (data: HostTensor["data"], sum: number): void => {
+    if (sumOf(data) === sum) return
+    const reason = `a value of ${data.length} elements was changed on its way`
+    say({ _tag: "damaged", reason }, [])
+    throw new Error(reason)
+  }
+  const hostOf = (value: Summed | Staged): HostTensor => {
+    if ("value" in value) {
+      check(value.value.data, value.sum)
+      return value.value
+    }
     const whole = staged.get(value.staged)
     if (whole === undefined) throw new Error("a value was to be sent ahead, and was not")
     staged.delete(value.staged)
@@ -121,10 +132,11 @@ export const serve = (
     last()
   }
 
-  const gather = ({ staged: id, type, at, elements, slot }: Piece): void => {
+  const gather = ({ staged: id, type, at, elements, slot, sum }: Piece): void => {
     const whole = staged.get(id) ?? Host.make(type.dtype, type.shape, Host.allocate(type.dtype, sizeOf(type.shape)))
     staged.set(id, whole)
     whole.data.set(inSlot(ferry, slot, type.dtype, elements), at)
+    check(whole.data.subarray(at, at + elements), sum)
     say({ _tag: "emptied", slot }, [])
   }
 

@@ -11,8 +11,8 @@ import { showType } from "../tensor/Shape.ts"
 import type { Connection } from "./Connection.ts"
 import { connect } from "./Connection.ts"
 import { encode } from "./GraphData.ts"
-import { inSlot, slotBytes } from "./messages.ts"
-import type { BackendSource, BufferId, SentValue, Staged } from "./messages.ts"
+import { inSlot, slotBytes, sumOf } from "./messages.ts"
+import type { BackendSource, BufferId, SentValue, Staged, Summed } from "./messages.ts"
 
 /**
  * A backend on a thread of its own (node:worker_threads), which loads it from `source`. The caller's thread does no more
@@ -120,10 +120,11 @@ const nowhere: BufferId = { call: -1, output: -1 }
 const small = 2 ** 16
 
 /** A copy of the value on its way: a small one with the call, a large one ahead of it, piece by piece. */
-const handOver = (connection: Connection, value: HostTensor): Effect.Effect<HostTensor | Staged, string> => {
+const handOver = (connection: Connection, value: HostTensor): Effect.Effect<Summed | Staged, string> => {
   const { dtype, shape, data } = value
   if (data.byteLength <= small) {
-    return Effect.succeed(copyInto(value, HostTensor.make(dtype, shape, HostTensor.allocate(dtype, data.length))))
+    const copy = copyInto(value, HostTensor.make(dtype, shape, HostTensor.allocate(dtype, data.length)))
+    return Effect.succeed({ value: copy, sum: sumOf(data) })
   }
   const staged = connection.nextId()
   const perPiece = slotBytes / data.BYTES_PER_ELEMENT
@@ -132,7 +133,7 @@ const handOver = (connection: Connection, value: HostTensor): Effect.Effect<Host
       const part = data.subarray(at, at + perPiece)
       yield* connection.ship((ferry, slot) => {
         inSlot(ferry, slot, dtype, part.length).set(part)
-        return { _tag: "piece", staged, type: { dtype, shape }, at, elements: part.length, slot }
+        return { _tag: "piece", staged, type: { dtype, shape }, at, elements: part.length, slot, sum: sumOf(part) }
       })
       yield* Effect.yieldNow
     }

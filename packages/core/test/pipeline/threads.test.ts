@@ -16,14 +16,17 @@ const directory = temporaryDirectory()
 const at = (name: string) => join(directory, name)
 const module = new URL("../thread/brokenBackend.ts", import.meta.url).href
 
-/** The reference, with threads. */
-const threaded = (options: Options) =>
+/** The reference, with threads; bits flip on the way to samplers only. */
+const threaded = ({ flipsOnce, ...others }: Options) =>
   Layer.effect(
     Backend,
     Effect.map(Backend, (reference) => ({
       ...reference,
-      thread: (thread: Parameters<typeof reference.thread>[0]) =>
-        startThread({ module, options, resourceLimits: { maxOldGenerationSizeMb: 64 }, grace: 200 }, thread)
+      thread: (thread: Parameters<typeof reference.thread>[0]) => {
+        const flips = flipsOnce !== undefined && thread.name.startsWith("sampler") ? { flipsOnce } : {}
+        const limits = { resourceLimits: { maxOldGenerationSizeMb: 64 }, grace: 200 }
+        return startThread({ module, options: { ...others, ...flips }, ...limits }, thread)
+      }
     }))
   ).pipe(Layer.provide(Reference.layer))
 
@@ -48,6 +51,20 @@ describe("a pipeline whose actors compute on threads", () => {
         expect(row["timer_lag/max_ms"]).toBeGreaterThanOrEqual(0)
       }
     })
+  )
+
+  it.live(
+    "comes to the same weights when a bit of a policy flips on its way to a sampler: it is refused, and sent again",
+    () =>
+      Effect.gen(function* () {
+        const whole = yield* wholeRun
+        const file = at("flip.count")
+        writeFileSync(file, "6")
+        const flipped = yield* onThreads("flipped", 1, { flipsOnce: { bytes: 1000, file } })
+        expect(isThere(file), "no bit was flipped").toBe(false)
+        expect(flipped.weightsHash).toBe(whole.weightsHash)
+        expect(flipped.metrics["actors/restarted"]).toBe(1)
+      })
   )
 
   const gain = pipelineOf({ verifier: Verifier.make(Reward.informationGain()) })

@@ -1,18 +1,24 @@
 /** The reference on a thread, except for programs whose name says how they break, and the one that breaks once. */
 import { readFileSync, rmSync, writeFileSync } from "node:fs"
+import { parentPort, workerData } from "node:worker_threads"
 import * as Effect from "effect/Effect"
 import { Backend } from "../../src/tensor/Backend.ts"
 import { Reference } from "../../src/tensor/Reference.ts"
+import { inSlot } from "../../src/thread/messages.ts"
+import type { Ferry, Request, WorkerData } from "../../src/thread/messages.ts"
 
 export interface Options {
   readonly refuses?: boolean
   /** Programs whose names begin so run as often as the file says, and break then; the file is gone after that. */
   readonly breaksOnce?: { readonly program: string; readonly how: string; readonly file: string }
+  /** Values of at least so many bytes arrive as often as the file says, and then one with a bit flipped; the file is gone after that. */
+  readonly flipsOnce?: { readonly bytes: number; readonly file: string }
 }
 
 export const makeBackend = (options: Options) =>
   Effect.gen(function* () {
     if (options.refuses) throw new Error("no such device")
+    if (options.flipsOnce !== undefined) flipInTransit(options.flipsOnce)
     const reference = yield* Backend
     return {
       ...reference,
@@ -41,6 +47,22 @@ const countDown = (file: string): number => {
   } catch {
     return 0
   }
+}
+
+/** Sees what is sent to the thread before anyone else does. */
+const flipInTransit = ({ bytes, file }: NonNullable<Options["flipsOnce"]>): void => {
+  const { ferry } = workerData as WorkerData // what connect gave
+  parentPort?.on("message", (request: Request) => {
+    const data = arriving(request, ferry)
+    if (data === undefined || data.byteLength < bytes || countDown(file) >= 0) return
+    new Uint8Array(data.buffer, data.byteOffset, data.byteLength)[data.byteLength >> 1] ^= 1
+  })
+}
+
+const arriving = (request: Request, ferry: Ferry) => {
+  if (request._tag === "piece") return inSlot(ferry, request.slot, request.type.dtype, request.elements)
+  if (request._tag !== "call" || !("value" in request.call) || !("value" in request.call.value)) return undefined
+  return request.call.value.value.data
 }
 
 const breaking = (how: string): Effect.Effect<void> => {

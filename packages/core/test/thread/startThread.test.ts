@@ -1,3 +1,5 @@
+import { writeFileSync } from "node:fs"
+import { join } from "node:path"
 import { describe, expect, it } from "@effect/vitest"
 import { Effect, Exit, Fiber, Scope } from "effect"
 import { Graph } from "../../src/tensor/Graph.ts"
@@ -5,7 +7,9 @@ import { HostTensor } from "../../src/tensor/HostTensor.ts"
 import type { Thread } from "../../src/tensor/Backend.ts"
 import type { Tensor } from "../../src/tensor/Tensor.ts"
 import { startThread } from "../../src/thread/startThread.ts"
+import { temporaryDirectory } from "../temporary.ts"
 
+const directory = temporaryDirectory()
 const module = new URL("./brokenBackend.ts", import.meta.url).href
 const small = { maxOldGenerationSizeMb: 64 }
 const start = (options: { readonly timeout?: number } = {}) =>
@@ -76,6 +80,25 @@ describe("a thread with a backend", () => {
       expect(thread.isAlive()).toBe(false)
     }).pipe(Effect.scoped)
   )
+
+  for (const [what, elements] of [
+    ["that goes with its call", 100],
+    ["that goes ahead in pieces", 300_000]
+  ] as const) {
+    it.live(`ends when a value arrives otherwise than it was sent, one ${what}`, () =>
+      Effect.gen(function* () {
+        const file = join(directory, String(elements))
+        writeFileSync(file, "1")
+        const options = { flipsOnce: { bytes: 100, file } }
+        const { backend, isAlive } = yield* startThread({ module, options, grace: 200 }, { name: "test" })
+        const value = HostTensor.f32([elements], new Float32Array(elements).fill(1.5))
+        if (elements <= 100) yield* backend.upload(value)
+        const error = yield* Effect.flip(backend.upload(value))
+        expect(error.reason).toMatch(/^the thread test has ended: a value of \d+ elements was changed on its way$/)
+        expect(isAlive()).toBe(false)
+      }).pipe(Effect.scoped)
+    )
+  }
 
   it.live("goes on after a caller who was interrupted, and keeps nothing for it", () =>
     Effect.gen(function* () {
