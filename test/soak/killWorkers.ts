@@ -20,10 +20,13 @@ const alive = new Set<threads.Worker>()
 let newest: threads.Worker | undefined
 let draws = 0
 let timer: NodeJS.Timeout | undefined
+/** After the first step: a run that is being brought to life ends, typed, when a part of it dies. */
+let begun = false
 
 const draw = () => uniforms(seed, ["worker"], ++draws)[draws - 1]
 
 const kill = () => {
+  if (!begun) return wait()
   const victims = [...alive].filter((worker) => worker !== newest)
   const victim = victims[Math.floor(draw() * victims.length)]
   if (victim === undefined) return wait()
@@ -47,5 +50,6 @@ class Watched extends threads.Worker {
     wait()
   }
 }
+process.once("SIGUSR2", () => (begun = true))
 threads.Worker = Watched
 syncBuiltinESMExports()

@@ -44,8 +44,11 @@ const pipeline = pipelineOf({
 })
 
 const say = (line: object) => Effect.sync(() => void process.stdout.write(`${JSON.stringify(line)}\n`))
-const onStep = ({ step, metrics }: Pipeline.StepReport) =>
-  say({ step, restarted: metrics["actors/restarted"], aside: metrics["problems/aside"] })
+const onStep = ({ step, metrics }: Pipeline.StepReport) => {
+  // Nobody sent it: it tells `killWorkers` that all is alive.
+  process.emit("SIGUSR2")
+  return say({ step, restarted: metrics["actors/restarted"], aside: metrics["problems/aside"] })
+}
 
 const { run, steps, samplers } = given
 const shared = { run, samplers, onStep }

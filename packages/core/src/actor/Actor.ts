@@ -6,6 +6,7 @@
  *   scope of this incarnation closes (finalizers run once), and after a back-off `make` builds the next one. Messages in
  *   the mailbox survive. The message that crashed is not delivered again (at most once): its caller decides.
  * - The **first** `make` belongs to the spawner, who gets its failure as it is. Any later one that fails is a crash.
+ * - A `make` that fails more often in a row than the budget says is past it, however slowly: nobody would ever be answered.
  * - Past the **budget** the actor stops: everyone who waits and everyone who comes gets `ActorStopped` at once, and the
  *   failure goes to the supervisor, or to whoever watches `failed`.
  * - **Interrupting a caller** skips its message if it has not begun; one that has begun finishes, since half a change of
@@ -186,8 +187,10 @@ export const make = <P extends Protocol.Protocol, E, R>(
 
     const life = Effect.gen(function* () {
       let crashes: ReadonlyArray<number> = []
+      let unmade = 0
       while (true) {
         const exit = yield* Effect.exit(incarnation)
+        unmade = phase === "making" ? unmade + 1 : 0
         if (Exit.isSuccess(exit)) return
         if (phase === "stopped") return yield* defectsOnly(exit.cause)
         if (!Deferred.isDoneUnsafe(ready)) {
@@ -197,9 +200,9 @@ export const make = <P extends Protocol.Protocol, E, R>(
         }
         const verdict = Restart.afterCrash(restart, crashes, yield* Clock.currentTimeMillis)
         crashes = verdict.crashes
-        if (verdict._tag === "Spent") {
+        if (verdict._tag === "Spent" || unmade > restart.budget) {
           const cause = exit.cause.reasons.map(describe).join("\n")
-          return yield* new ActorFailed({ actor: name, crashes: crashes.length, during, cause })
+          return yield* new ActorFailed({ actor: name, crashes: Math.max(crashes.length, unmade), during, cause })
         }
         phase = "backing off"
         if (!Duration.isZero(verdict.delay)) yield* Effect.sleep(verdict.delay)

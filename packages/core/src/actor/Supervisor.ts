@@ -4,6 +4,7 @@
  * Two tiers. An actor restarts itself within its own budget and keeps its mailbox; nobody else notices. Past that it has
  * stopped, its callers have been told, and the supervisor starts it again, with an empty mailbox and a fresh budget, together
  * with those its strategy names. That spends the supervisor's own budget; past it, every child is stopped and `failed` fails.
+ * A child that fails again and again without ever answering is past it, too, however slowly it does.
  *
  * Death is linked in both directions: closing the supervisor's scope stops the children, last started first, and a failure
  * of the supervisor interrupts what runs under `link`.
@@ -64,6 +65,9 @@ interface Child {
   readonly actor: Actor.Supervised
   /** Its budget is spent and it has not been started again yet. */
   dead: boolean
+  /** Messages that it had answered when it was started last, and deaths in a row without one more. */
+  answered: number
+  fruitless: number
 }
 
 interface Death {
@@ -83,6 +87,7 @@ export const make = (options: Options): Effect.Effect<Supervisor, never, Scope.S
     const start = (child: Child) =>
       Effect.gen(function* () {
         child.dead = false
+        child.answered = child.actor.ref.stats.handled
         yield* child.actor.start((failure) => {
           child.dead = true
           return Queue.offer(deaths, { child, failure })
@@ -118,7 +123,9 @@ export const make = (options: Options): Effect.Effect<Supervisor, never, Scope.S
         const { child, failure } = yield* Queue.take(deaths)
         if (!child.dead) continue // Started again with a sibling since.
         const verdict = Restart.afterCrash(restart, earlier, yield* Clock.currentTimeMillis)
-        if (verdict._tag === "Spent") return yield* giveUp(failure.actor, `${failure.message}\n${failure.cause}`)
+        child.fruitless = child.actor.ref.stats.handled > child.answered ? 1 : child.fruitless + 1
+        const isSpent = verdict._tag === "Spent" || child.fruitless > restart.budget
+        if (isSpent) return yield* giveUp(failure.actor, `${failure.message}\n${failure.cause}`)
         earlier = verdict.crashes
         const group = affected(child)
         const stopping = yield* Effect.exit(stop(group, Exit.fail(failure), failure.message))
@@ -143,7 +150,7 @@ export const make = (options: Options): Effect.Effect<Supervisor, never, Scope.S
       Effect.uninterruptibleMask((restore) =>
         Effect.gen(function* () {
           const actor = yield* Actor.make(protocol, options)
-          const child: Child = { actor, dead: false }
+          const child: Child = { actor, dead: false, answered: 0, fruitless: 0 }
           const dismiss = (exit: Exit.Exit<unknown, unknown>, reason: string) =>
             Effect.suspend(() => {
               if (children.includes(child)) children.splice(children.indexOf(child), 1)

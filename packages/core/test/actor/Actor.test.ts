@@ -163,6 +163,19 @@ describe("a crash", () => {
     }).pipe(Effect.scoped)
   )
 
+  it.effect("of one make after the other, however slow, stops the actor past its budget", () =>
+    Effect.gen(function* () {
+      let made = 0
+      const make = Effect.suspend(() => (++made > 1 ? Effect.never : makeCounter(trace())))
+      const ref = yield* Actor.spawn(Counter, { ...options, timeLimit: "1 hour", make })
+      yield* Effect.flip(ref.ask("Throw"))
+      const asked = yield* Effect.forkChild(Effect.flip(ref.ask("Add", { n: 1 })))
+      yield* TestClock.adjust("4 hours")
+      assert.instanceOf(yield* Fiber.join(asked), ActorStopped)
+      assert.strictEqual(made, 4)
+    })
+  )
+
   it.effect("it is not, when a typed failure interrupts its siblings: the caller gets the failure alone", () =>
     Effect.gen(function* () {
       const both = Cause.combine(Cause.fail("one of two"), Cause.interrupt(1))

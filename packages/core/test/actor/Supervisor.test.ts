@@ -138,6 +138,24 @@ describe("linked death", () => {
     })
   )
 
+  it.effect("a child that never answers spends the supervisor's budget however slowly it dies", () =>
+    Effect.gen(function* () {
+      const { supervisor, refs } = yield* family("one-for-one", 2)
+      yield* refs[0].ask("Add", { n: 1 })
+      const failed = yield* Effect.forkChild(Effect.flip(supervisor.failed))
+      for (const [ref, deaths] of [
+        [refs[0], 1],
+        [refs[1], 3]
+      ] as const) {
+        for (let death = 0; death < deaths; death++) {
+          yield* crash(ref)
+          yield* TestClock.adjust("1 hour")
+        }
+      }
+      expect((yield* Fiber.join(failed)).message).toContain("gave up on actor child 1")
+    })
+  )
+
   it.effect("a message that is sent again goes to the actor that there is now", () =>
     Effect.gen(function* () {
       const { supervisor, refs } = yield* family("one-for-one", 1)

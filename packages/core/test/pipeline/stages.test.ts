@@ -1,0 +1,145 @@
+import { join } from "node:path"
+import { describe, expect, it } from "@effect/vitest"
+import { Effect, Fiber } from "effect"
+import { TestClock } from "effect/testing"
+import * as Corpus from "../../src/data/Corpus.ts"
+import type { PipelineOptions } from "../../src/pipeline/Pipeline.ts"
+import { audit, live, readLedger } from "../../src/run/Ledger.ts"
+import { temporaryDirectory } from "../temporary.ts"
+import { dials, pipelineOf, run } from "./fixtures.ts"
+
+const directory = temporaryDirectory()
+const at = (name: string) => join(directory, name)
+
+const problems = dials.pipe(
+  Corpus.nextToken({ minEntropy: 0.5, minimumContext: 8, positionsPerDocument: 1, maxTokens: 24 })
+)
+/** Three steps of two units of one problem. */
+const small = (given: Partial<PipelineOptions> = {}) =>
+  pipelineOf({ problems, batch: { documentsPerStep: 2, documentsPerUnit: 1, shuffleBuffer: 8 }, ...given })
+const options = { steps: 3, timeLimit: "1 hour" } as const
+
+const ways = ["dies", "throws", "stalls", "does it and dies"] as const
+type Way = (typeof ways)[number]
+
+type Handle<P, A, E> = (payload: P) => Effect.Effect<A, E>
+/** A handler of which some calls, counting from 0, go wrong in a way. */
+type Break = <P, A, E>(handle: Handle<P, A, E>) => Handle<P, A, E>
+const breaking = (way: Way, isBroken: (call: number) => boolean) => {
+  const seen = { calls: 0, broken: 0 }
+  const broken: Break = (handle) => (payload) => {
+    if (!isBroken(seen.calls++)) return handle(payload)
+    seen.broken++
+    switch (way) {
+      case "dies":
+        return Effect.die(new Error("a fault"))
+      case "throws":
+        throw new Error("a fault")
+      case "stalls":
+        // Time passes only for this.
+        return Effect.andThen(Effect.forkDetach(TestClock.adjust("1 hour")), Effect.never)
+      case "does it and dies":
+        return Effect.andThen(handle(payload), Effect.die(new Error("a fault")))
+    }
+  }
+  return { broken, seen }
+}
+
+const { sampler, verifier, buffer, optimizer } = small()
+/** Each stage with one of its messages broken. The store is that of the optimizer: what it publishes to. */
+const positions: Readonly<Record<string, (broken: Break) => Partial<PipelineOptions>>> = {
+  "the sampler, loading": (broken) => ({
+    sampler: {
+      ...sampler,
+      make: (context) => Effect.map(sampler.make(context), (own) => ({ ...own, Sync: broken(own.Sync) }))
+    }
+  }),
+  "the sampler": (broken) => ({
+    sampler: {
+      ...sampler,
+      make: (context) => Effect.map(sampler.make(context), (own) => ({ ...own, Sample: broken(own.Sample) }))
+    }
+  }),
+  "the verifier": (broken) => ({
+    verifier: {
+      ...verifier,
+      make: (context) => Effect.map(verifier.make(context), (own) => ({ Verify: broken(own.Verify) }))
+    }
+  }),
+  "the buffer, storing": (broken) => ({
+    buffer: {
+      ...buffer,
+      make: (context) => Effect.map(buffer.make(context), (own) => ({ ...own, Put: broken(own.Put) }))
+    }
+  }),
+  "the buffer, giving": (broken) => ({
+    buffer: {
+      ...buffer,
+      make: (context) => Effect.map(buffer.make(context), (own) => ({ ...own, Take: broken(own.Take) }))
+    }
+  }),
+  "the optimizer": (broken) => ({
+    optimizer: {
+      ...optimizer,
+      make: (context, store) => Effect.map(optimizer.make(context, store), (own) => ({ Update: broken(own.Update) }))
+    }
+  }),
+  "the policy store": (broken) => ({
+    optimizer: {
+      ...optimizer,
+      make: (context, store) => {
+        // Whatever is asked: the type of the answer goes with the message.
+        const plain = store.ask as (...message: ReadonlyArray<unknown>) => Effect.Effect<unknown>
+        const ask = broken((message: ReadonlyArray<unknown>) => plain(...message))
+        const faulty = { ...store, ask: (...message: ReadonlyArray<unknown>) => ask(message) } as typeof store
+        return optimizer.make(context, faulty)
+      }
+    }
+  })
+}
+
+/** Runs it in virtual time, which goes on slowly, so that back-offs end, and by an hour for whoever stalls. */
+const inVirtualTime = <A, E, R>(effect: Effect.Effect<A, E, R>) =>
+  Effect.gen(function* () {
+    const breath = Effect.promise(() => new Promise((resolve) => setTimeout(resolve, 2)))
+    const clock = yield* Effect.forkChild(Effect.forever(Effect.andThen(breath, TestClock.adjust("50 millis"))))
+    return yield* Effect.ensuring(effect, Fiber.interrupt(clock))
+  })
+
+const typed = ["ActorCrashed", "ActorStopped", "SupervisorFailure", "TooManySetAside"]
+
+describe("a stage that fails", () => {
+  const undisturbed = Effect.runSync(Effect.cached(run(small(), { ...options, run: at("undisturbed") })))
+
+  for (const [position, given] of Object.entries(positions)) {
+    for (const way of ways) {
+      it.effect(`once is restarted, and its work made again to the same weights: ${position} ${way}`, () =>
+        Effect.gen(function* () {
+          const name = `once ${position} ${way}`
+          const fault = breaking(way, (call) => call === 1)
+          const pipeline = small(given(fault.broken))
+          const { weightsHash } = yield* inVirtualTime(run(pipeline, { ...options, run: at(name), samplers: 2 }))
+          expect(fault.seen.broken).toBe(1)
+          expect(weightsHash).toBe((yield* undisturbed).weightsHash)
+          const { records } = yield* readLedger(join(at(name), "ledger"))
+          expect(audit(live(records))).toMatchObject({ violations: [], problems: 6, aside: 0, updates: 3 })
+        })
+      )
+    }
+
+    for (const way of ["dies", "throws", "stalls"] as const) {
+      it.effect(`from some time on ends the run with its cause: ${position} ${way}`, () =>
+        Effect.gen(function* () {
+          const name = `always ${position} ${way}`
+          const pipeline = small(given(breaking(way, (call) => call >= 1).broken))
+          const error = yield* Effect.flip(inVirtualTime(run(pipeline, { ...options, run: at(name) })))
+          expect(typed).toContain(error._tag)
+          expect(error.message).toMatch(way === "stalls" ? /no answer within/ : /a fault/)
+          const { records } = yield* readLedger(join(at(name), "ledger"))
+          expect(records.at(-1)).toMatchObject({ _tag: "ended", how: "failed" })
+          expect(audit(live(records)).violations).toEqual([])
+        })
+      )
+    }
+  }
+})
