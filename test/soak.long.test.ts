@@ -16,7 +16,7 @@ it("200 deaths of processes and threads at random moments change nothing, at any
     every: 250
   }
   const soaked = await soak(options)
-  console.log(JSON.stringify(soaked))
+  process.stderr.write(`${JSON.stringify(soaked)}\n`)
   expect(complaints(soaked, options)).toEqual([])
   // Moments that matter are among the random ones.
   for (const count of Object.values(soaked.during)) expect(count).toBeGreaterThan(5)

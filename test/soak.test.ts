@@ -11,7 +11,7 @@ it("a run whose process and threads are killed at random moments comes to the sa
     every: 150
   }
   const soaked = await soak(options)
-  console.log(JSON.stringify(soaked))
+  process.stderr.write(`${JSON.stringify(soaked)}\n`)
   expect(complaints(soaked, options)).toEqual([])
 }, 300_000)
 
@@ -22,4 +22,4 @@ it("a soak that kills nothing shows nothing, and fails", async () => {
     "only 0 threads were seen to die",
     "no run was gone on with"
   ])
-})
+}, 300_000)

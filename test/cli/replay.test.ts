@@ -54,6 +54,7 @@ interface Walked {
   readonly rollouts: ReadonlyArray<{
     readonly value: number
     readonly advantage: number
+    readonly share: number | null
     readonly completion: string
     readonly policy: string
     readonly index: number
@@ -61,7 +62,7 @@ interface Walked {
 }
 
 describe("foretoken replay", () => {
-  it("walks the ledger: problems, rollouts, policy versions, verdicts, advantages", async () => {
+  it("walks the ledger: problems, rollouts, policy versions, verdicts, advantages, shares of the gradient", async () => {
     const { reward, steps, flaw } = await json(["replay", run])
     expect([reward, flaw]).toEqual(["even", ""])
     expect(steps.map(({ step }: { readonly step: number }) => step)).toEqual([1, 2])
@@ -78,6 +79,8 @@ describe("foretoken replay", () => {
       for (const { rollouts } of all.filter(({ learned }) => learned)) {
         expect(rollouts.reduce((sum, { advantage }) => sum + advantage, 0)).toBeCloseTo(0, 9)
       }
+      const shares = rollouts.flatMap(({ share }) => (share === null ? [] : [share]))
+      expect(shares.reduce((sum, share) => sum + share, 0)).toBeCloseTo(1, 9)
     }
     expect(steps[1].policy.from).toBe(steps[0].policy.to)
     // The samples of a run are some of its rollouts.

@@ -45,7 +45,7 @@ const pipeline = pipelineOf({
 
 const say = (line: object) => Effect.sync(() => void process.stdout.write(`${JSON.stringify(line)}\n`))
 const onStep = ({ step, metrics }: Pipeline.StepReport) => {
-  // Nobody sent it: it tells `killWorkers` that all is alive.
+  // Nobody sent it: it tells `killWorkers` of the step.
   process.emit("SIGUSR2")
   return say({ step, restarted: metrics["actors/restarted"], aside: metrics["problems/aside"] })
 }

@@ -32,8 +32,19 @@ interface WalkedStep {
     readonly truth: string
     /** Whether the update learned from it. */
     readonly learned: boolean
-    readonly rollouts: ReadonlyArray<ReadableRollout>
+    readonly rollouts: ReadonlyArray<WalkedRollout>
   }>
+  /** Units that crashed their actors; no step learned from them. */
+  readonly aside: ReadonlyArray<{
+    readonly problems: ReadonlyArray<string>
+    readonly during: "sampling" | "verifying"
+    readonly cause: string
+  }>
+}
+
+interface WalkedRollout extends ReadableRollout {
+  /** Its part of the update's gradient by advantage and length, 0 to 1; null where it was not learned from. */
+  readonly share: number | null
 }
 
 type Output = Walk | Rejudged
@@ -53,6 +64,7 @@ const walk = (stored: StoredRun): Walk => ({
   steps: stored.steps.map((step): WalkedStep => {
     const [update] = step.update
     const learned = new Set(step.batch[0]?.problems)
+    const shares = Replay.gradientShares(step)
     return {
       step: step.step,
       policy: update === undefined ? null : { from: update.from, to: update.to },
@@ -61,8 +73,12 @@ const walk = (stored: StoredRun): Walk => ({
         context: contextOf(stored, group.problem),
         truth: textOf(group.problem.continuation.bytes),
         learned: learned.has(group.problem.id),
-        rollouts: rollouts.map((rollout) => readableRollout(rollout))
-      }))
+        rollouts: rollouts.map((rollout) => ({
+          ...readableRollout(rollout),
+          share: shares.get(rollout.rollout.id) ?? null
+        }))
+      })),
+      aside: step.aside.map(({ problems, during, cause }) => ({ problems, during, cause }))
     }
   })
 })
@@ -71,7 +87,7 @@ export const show = (output: Output): string => ("under" in output ? showRejudge
 
 const showWalk = ({ reward, flaw, steps }: Walk): string =>
   [
-    ...steps.flatMap(({ step, policy, problems }) => [
+    ...steps.flatMap(({ step, policy, problems, aside }) => [
       `step ${step}: ${policy === null ? "no update" : `policy ${short(policy.from)} -> ${short(policy.to)}`}`,
       ...problems.flatMap(({ id, context, truth, learned, rollouts }) => [
         "",
@@ -79,16 +95,22 @@ const showWalk = ({ reward, flaw, steps }: Walk): string =>
         ...(context === null ? [] : [`  context ${JSON.stringify(context)}`]),
         `  truth   ${JSON.stringify(truth)}`,
         table(
-          ["rollout", "policy", reward, "advantage", "outcome", "prediction"],
-          rollouts.map(({ index, policy, value, unscorable, advantage, outcome, prediction }) => [
+          ["rollout", "policy", reward, "advantage", "gradient", "outcome", "prediction"],
+          rollouts.map(({ index, policy, value, unscorable, advantage, share, outcome, prediction }) => [
             String(index),
             short(policy),
             value === null ? `- (${unscorable ?? ""})` : String(value),
             advantage === null ? "-" : advantage.toFixed(3),
+            share === null ? "-" : `${(100 * share).toFixed(1)} %`,
             outcome,
             prediction === null ? "" : JSON.stringify(prediction)
           ])
         ).replaceAll(/^/gm, "  ")
+      ]),
+      ...aside.flatMap(({ problems, during, cause }) => [
+        "",
+        `  set aside while ${during}: ${problems.join(", ")}`,
+        `  ${cause}`
       ]),
       ""
     ]),

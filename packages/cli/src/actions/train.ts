@@ -118,9 +118,17 @@ const shown = [
   ["grad_norm", "gradient"]
 ] as const
 
+/** And those that say that something went wrong, where it did. */
+const troubles = [
+  ["problems/aside", "set aside"],
+  ["groups/stale", "stale"],
+  ["actors/restarted", "restarts"]
+] as const
+
 export const stepLine = ({ step, steps, metrics }: Pipeline.StepReport): string => {
+  const trouble = troubles.flatMap(([name, label]) => (metrics[name] > 0 ? [`${label} ${metrics[name]}`] : []))
   const values = shown.flatMap(([name, label]) => (name in metrics ? [`${label} ${metrics[name].toPrecision(3)}`] : []))
-  return [`step ${step}/${steps}`, ...values].join("  ")
+  return [`step ${step}/${steps}`, ...values, ...trouble].join("  ")
 }
 
 export const show = ({ run, steps, ended, seconds, weightsHash, checkpoint, metrics }: Output): string => {

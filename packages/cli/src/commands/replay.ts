@@ -5,9 +5,10 @@ import * as flags from "../flags.ts"
 export const replay = makeCommand({
   name: "replay",
   description:
-    "Reads a stored run again. Alone it walks the ledger: problems, rollouts, policy versions, verdicts, advantages. With " +
+    "Reads a stored run again. Alone it walks the ledger: problems, rollouts, policy versions, verdicts, advantages, each rollout's " +
+    "share of the gradient, what was set aside and why. With " +
     "--reward it scores the stored rollouts under another reward, without sampling, and shows which verdicts and advantages " +
-    "flip. The JSON is { run, reward, steps: [{ step, policy, problems: [{ id, context, truth, learned, rollouts }] }] }, with " +
+    "flip. The JSON is { run, reward, steps: [{ step, policy, problems: [{ id, context, truth, learned, rollouts }], aside }] }, with " +
     "--reward { run, reward, under, groups, rollouts, verdicts: { changed }, advantages: { changed, flipped }, mean: { " +
     "before, after }, steps, examples }; an example has before and after, each { value, advantage }.",
   flags: {

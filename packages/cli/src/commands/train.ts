@@ -30,6 +30,14 @@ const sampling = {
   temperature: flags.positive("temperature").pipe(flags.usually(0.8, "rpt: of sampling")),
   maxTokens: flags.whole("max-tokens", 1).pipe(flags.usually(64, "rpt: tokens of the longest completion")),
   template: flags.template,
+  timeLimit: flags
+    .whole("time-limit", 1)
+    .pipe(
+      flags.usually(
+        3600,
+        "rpt: seconds that a part may take for one message before it counts as stuck and is restarted"
+      )
+    ),
   samplers: flags
     .whole("samplers", 1, 64)
     .pipe(flags.usually(1, "rpt: actors that sample side by side; never changes results"))

@@ -35,6 +35,7 @@ export const TrainFlags = Schema.Struct({
   maxTokens: Schema.Int,
   template: maybe(Schema.Literals(templateNames)),
   samplers: Schema.Int,
+  timeLimit: Schema.Int,
   lag: Schema.Int,
   cap: Schema.Finite,
   lr: maybe(Schema.Finite),

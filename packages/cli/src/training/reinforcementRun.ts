@@ -19,6 +19,7 @@ export const reinforcementRun = (training: Training): Effect.Effect<Trained, Err
       steps: input.steps,
       seed: input.seed,
       samplers: input.samplers,
+      timeLimit: `${input.timeLimit} seconds`,
       run: directory,
       command: encodeCommand(input),
       onStep,
@@ -36,7 +37,8 @@ export const resumedRun = (
     const { directory: run, onStep, say } = training
     // What the corpus is like was said when it began.
     const { pipeline, winnability } = yield* reinforcementPipeline({ ...training, say: () => Effect.void })
-    const chosen = samplers === undefined ? {} : { samplers }
+    const timeLimit = `${training.input.timeLimit} seconds` as const
+    const chosen = samplers === undefined ? { timeLimit } : { timeLimit, samplers }
     const result = yield* Pipeline.resume(pipeline, { run, elsewhere, onStep, say, ...chosen })
     return { ...trainedOf(result, winnability), from: result.from, hadEnded: result.hadEnded }
   }).pipe(Effect.scoped)

@@ -1,3 +1,4 @@
+import type { Stats } from "../actor/ActorRef.ts"
 import type { RunContext } from "./RunContext.ts"
 import { thought } from "../prompt/Template.ts"
 import { outcomes } from "../prompt/Prediction.ts"
@@ -35,6 +36,16 @@ export const rolloutMetrics = (groups: ReadonlyArray<Group>): Readonly<Record<st
     "prediction/bytes": mean(answers),
     ...Object.fromEntries(byOutcome),
     ...partMeans(all)
+  }
+}
+
+/** What the actors of a run have been through since it was brought to life, and what waits for them now. */
+export const actorMetrics = (actors: ReadonlyArray<Stats>): Readonly<Record<string, number>> => {
+  const total = (count: (stats: Stats) => number) => actors.reduce((sum, stats) => sum + count(stats), 0)
+  return {
+    "actors/restarted": total(({ restarted }) => restarted),
+    "actors/crashed": total(({ crashed }) => crashed),
+    "actors/queued": total(({ queued, suspended }) => queued + suspended)
   }
 }
 

@@ -10,7 +10,7 @@ import { GroupsLost } from "./ReplayBuffer.ts"
 import type { Ahead } from "./sampleAhead.ts"
 import type { Sampled } from "./sampleStep.ts"
 import type { Running } from "./startRun.ts"
-import { readableSamples, rolloutMetrics } from "./stepReport.ts"
+import { actorMetrics, readableSamples, rolloutMetrics } from "./stepReport.ts"
 
 /** One step, once it is sampled: update, measure, and write down what happened. `waited` is how long for it, in seconds. */
 export const takeStep = Effect.fnUntraced(function* (
@@ -50,7 +50,7 @@ export const takeStep = Effect.fnUntraced(function* (
     "groups/stale": stale,
     ...updated.metrics,
     ...(validation._tag === "measured" ? { [`validation/${validation.metric}`]: validation.value } : {}),
-    "actors/restarted": actors.supervisor.stats.actors.reduce((sum, { restarted }) => sum + restarted, 0),
+    ...actorMetrics(actors.supervisor.stats.actors),
     // Steps that were sampled already when this one was learned from.
     "steps/waiting": waiting,
     "seconds/wait": waited,

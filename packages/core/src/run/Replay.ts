@@ -69,6 +69,20 @@ export const recordedGroups = (
   })
 }
 
+/**
+ * By rollout: the part that it has in what its step pushes the policy by, |advantage| times its tokens over the sum of that in the
+ * batch. The loss is a mean over all tokens of the batch, so each token weighs its rollout's advantage; what clipping takes from
+ * that, and how large the gradient of a token is, is not in the ledger.
+ */
+export const gradientShares = ({ batch, rollouts }: LedgerStep): ReadonlyMap<string, number> => {
+  const tokens = new Map([...rollouts.values()].flat().map(({ id, tokens }) => [id, tokens.length]))
+  const weights = batch.flatMap(({ rollouts, advantages }) =>
+    rollouts.map((id, i) => [id, Math.abs(advantages[i]) * (tokens.get(id) ?? 0)] as const)
+  )
+  const all = weights.reduce((sum, [, weight]) => sum + weight, 0)
+  return new Map(weights.map(([id, weight]) => [id, all === 0 ? 0 : weight / all]))
+}
+
 /** The same rollouts under another reward. */
 export const rejudge = <E, R>(
   { group: { problem, rollouts } }: ReplayedGroup,

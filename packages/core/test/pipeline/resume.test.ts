@@ -30,7 +30,9 @@ const options = { steps: 4, checkpointEvery: 1 }
 /** Rows without what depends on the clock. */
 const timeless = (name: string) =>
   jsonLines(at(name), "metrics.jsonl").map((row) =>
-    Object.fromEntries(Object.entries(row).filter(([key]) => !/^(seconds|timer_lag|steps\/waiting)/.test(key)))
+    Object.fromEntries(
+      Object.entries(row).filter(([key]) => !/^(seconds|timer_lag|steps\/waiting|actors\/queued)/.test(key))
+    )
   )
 
 /** What a run that went through deaths has to have in common with one that did not. */

@@ -5,7 +5,7 @@ import { boxed } from "../../src/prompt/Template.ts"
 import * as Reward from "../../src/reward/index.ts"
 import { drGrpo, grpo } from "../../src/rl/advantage.ts"
 import { live, stepsOf } from "../../src/run/Ledger.ts"
-import { changes, recordedGroups, rejudge } from "../../src/run/Replay.ts"
+import { changes, gradientShares, recordedGroups, rejudge } from "../../src/run/Replay.ts"
 import { type RunShape, runRecords, shapes } from "./ledgerFixtures.ts"
 
 const shape: RunShape = { steps: 2, unitsPerStep: 2, problemsPerUnit: 3, groupSize: 3 }
@@ -37,6 +37,22 @@ test("a ledger gives back its groups with verdicts, in the order of the problem 
       }
     })
   )
+})
+
+test("a rollout's share of the gradient goes with advantage and length; what was not learned from has none", () => {
+  const [step] = stepsOf(runRecords({ steps: 1, unitsPerStep: 2, problemsPerUnit: 1, groupSize: 2 }))
+  const [batch] = step.batch
+  const given = { ...batch, advantages: Float64Array.from(batch.rollouts, (_, i) => [1, -3, 0, 4][i]) }
+  const lengths = [3, 1, 5, 0]
+  const rollouts = new Map(
+    [...step.rollouts].map(([id, own], problem) => [
+      id,
+      own.map((rollout, i) => ({ ...rollout, tokens: new Int32Array(lengths[2 * problem + i]) }))
+    ])
+  )
+  expect(batch.rollouts.length).toBe(4)
+  expect([...gradientShares({ ...step, batch: [given], rollouts }).values()]).toEqual([0.5, 0.5, 0, 0])
+  expect(gradientShares({ ...step, batch: [] }).size).toBe(0)
 })
 
 test("what a batch learned from keeps the advantages it had, other groups get those they would have had", () => {

@@ -1,0 +1,70 @@
+import { spawn } from "node:child_process"
+import { mkdtempSync, readdirSync, rmSync, statSync, writeFileSync } from "node:fs"
+import { tmpdir } from "node:os"
+import { join } from "node:path"
+import { afterAll, describe, expect, it } from "vitest"
+import { entryPoint, inProcess } from "./foretoken.ts"
+
+const root = mkdtempSync(join(tmpdir(), "foretoken-signals-"))
+afterAll(() => rmSync(root, { recursive: true, force: true }))
+
+const small = "--model preset:nano --corpus dials --min-entropy 0 --max-tokens 6 --group 2 --documents 1 --positions 1"
+
+/** Loaded before the command: what is made durable takes its time, so that a checkpoint does. */
+const slow = join(root, "slow.mjs")
+writeFileSync(
+  slow,
+  `import files from "node:fs/promises"
+   import { syncBuiltinESMExports } from "node:module"
+   import { setTimeout as sleep } from "node:timers/promises"
+   const { open } = files
+   files.open = async (...given) => {
+     const handle = await open(...given)
+     const sync = handle.sync.bind(handle)
+     handle.sync = async () => sync(await sleep(400))
+     return handle
+   }
+   syncBuiltinESMExports()`
+)
+
+/** A training without an end that is sent signals once it has made a step: so many milliseconds after one another. */
+const interrupted = (run: string, signals: ReadonlyArray<NodeJS.Signals>, preload: ReadonlyArray<string> = []) =>
+  new Promise<{ readonly code: number | null; readonly stderr: string }>((resolve, reject) => {
+    const args = [...preload, ...entryPoint, "train", ...small.split(" "), "--steps", "100000", "--run", run]
+    const child = spawn(process.execPath, args, { stdio: ["ignore", "ignore", "pipe"] })
+    let stderr = ""
+    child.stderr.on("data", (chunk: Buffer) => (stderr += chunk.toString()))
+    child.on("error", reject)
+    child.on("close", (code) => resolve({ code, stderr }))
+    const begun = setInterval(() => {
+      const metrics = statSync(join(run, "metrics.jsonl"), { throwIfNoEntry: false })
+      if (metrics === undefined || metrics.size === 0) return
+      clearInterval(begun)
+      for (const [i, signal] of signals.entries()) setTimeout(() => child.kill(signal), 200 * i)
+    }, 20)
+  })
+
+describe("a training that is sent", () => {
+  for (const [signal, code] of [
+    ["SIGINT", 130],
+    ["SIGTERM", 143]
+  ] as const) {
+    it(`${signal} leaves a checkpoint, says how to go on, and exits with ${code}`, async () => {
+      const run = join(root, signal)
+      const ended = await interrupted(run, [signal])
+      expect(ended.code, ended.stderr).toBe(code)
+      expect(ended.stderr).toMatch(/^foretoken: stopped at step \d+; `foretoken resume .*` goes on from there\n$/)
+      const [, step] = /at step (\d+)/.exec(ended.stderr) ?? []
+      expect(readdirSync(join(run, "checkpoints"))).toEqual([step])
+      const replayed = await inProcess(["replay", run, "--step", step, "--json"])
+      expect(replayed.code, replayed.stderr).toBe(0)
+    }, 180_000)
+  }
+
+  it("a second signal ends at once, in the middle of its checkpoint, with the code of that one", async () => {
+    const run = join(root, "twice")
+    const ended = await interrupted(run, ["SIGINT", "SIGTERM"], ["--import", slow])
+    expect(ended).toEqual({ code: 143, stderr: "" })
+    expect(readdirSync(join(run, "checkpoints")).filter((name) => /^\d+$/.test(name))).toEqual([])
+  }, 180_000)
+})
