@@ -30,7 +30,7 @@ describe("foretoken diff", () => {
   }
 
   it("fails, and names the first primitive, where the tolerance is less than f32 has", async () => {
-    const { code, stdout, stderr } = await diff("--backends reference,onnx --tokens 8 --tolerance 1e-9 --text Mia")
+    const { code, stdout, stderr } = await diff("--backends reference,onnx --tokens 8 --tolerance 1e-9 --text Here")
     expect(code).toBe(1)
     expect(stderr).toMatch(/^foretoken: onnx:cpu departs first at primitive \d+, [a-zA-Z]+\n$/)
     expect(stdout).toContain("* the first that is out of tolerance: ")

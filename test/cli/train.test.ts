@@ -74,7 +74,7 @@ describe("foretoken train on the generated corpus", () => {
       if (sample.reward > 0) expect(sample.truth.startsWith(sample.prediction)).toBe(true)
       expect(sample.logprobMean).toBeLessThanOrEqual(0)
     }
-    const scored = await json(["score", "--model", checkpoint, "--text", "Mia walks to the park."])
+    const scored = await json(["score", "--model", checkpoint, "--text", " Mia turns the dial up 2."])
     expect(scored.nll).toBeGreaterThan(0)
   })
 
@@ -113,7 +113,7 @@ describe("foretoken train on completions from a file", () => {
     const args = ["train", "--objective", "sft", "--model", "preset:nano", "--corpus", corpus, ...fields]
     return inProcess([...args, "--steps", "1", "--documents", "2", "--run", join(root, run)])
   }
-  const line = { context: "Mia walks to the", answer: "</think> the<|end|>" }
+  const line = { context: " Mia turns the", answer: "</think> the<|end|>" }
 
   it("learns from the two fields of its lines", async () => {
     const { code, stdout } = await train("completions", [line, line])
@@ -124,7 +124,7 @@ describe("foretoken train on completions from a file", () => {
   it("names a line that is too long, and a missing field", async () => {
     const long = await train("too-long", [line, { ...line, context: " the".repeat(300) }])
     expect(long.stderr).toMatch(/^foretoken: completions\.jsonl:2: text, template and completion have 305 tokens; the/)
-    const unanswered = await train("unanswered", [line, { context: "Mia" }])
+    const unanswered = await train("unanswered", [line, { context: " Mia" }])
     expect(unanswered.stderr).toMatch(/completions\.jsonl:2: no field "answer"; the line has "context"/)
     expect([long.code, unanswered.code]).toEqual([1, 1])
     expect([existsSync(join(root, "too-long")), existsSync(join(root, "unanswered"))]).toEqual([false, false])

@@ -82,7 +82,11 @@ const idsOf = Effect.fnUntraced(function* ({ model, text, tokens }: Input, { voc
     return Int32Array.from(draw.uniforms(0, ["diff"], most), (x) => Math.floor(x * vocabSize))
   }
   const tokenizer = yield* loadTokenizer(model)
-  const ids = Int32Array.from([...tokenizer.prefix, ...tokenizer.encode(text)]).slice(0, most)
+  const encoded = yield* Effect.try({
+    try: () => tokenizer.encode(text),
+    catch: (cause) => new InputError({ message: `--text: ${cause instanceof Error ? cause.message : String(cause)}` })
+  })
+  const ids = Int32Array.from([...tokenizer.prefix, ...encoded]).slice(0, most)
   if (ids.length >= 2) return ids
   return yield* new InputError({ message: `--text has ${ids.length} tokens; at least 2 were expected` })
 })
