@@ -53,7 +53,7 @@ export const openReadModel = ({ model, storage }: ReadModelChoice): Effect.Effec
     const { config, weights, tokenizerFiles } = yield* loadKept({ model, storage })
     const tokenizer = yield* loadTokenizer(model, tokenizerFiles)
     yield* Effect.fromResult(checkVocabulary(config, tokenizer.vocabSize, model))
-    return { config, weights, tokenizer }
+    return { config, weights, tokenizer: padTokenizer(tokenizer, config.vocabSize) }
   })
 
 export const loadKept = ({ model, storage }: ReadModelChoice): Effect.Effect<KeptModel, ModelError> =>
