@@ -20,8 +20,6 @@ export interface Part {
 }
 
 export interface Architecture {
-  /** transformers' names for it, the usual one first. */
-  readonly families: ReadonlyArray<string>
   /** Before the number of a layer. */
   readonly layer: string
   readonly whole: ReadonlyArray<Part>
@@ -60,15 +58,13 @@ const layered = (q: Move, k: Move): ReadonlyArray<Part> => [
 /** By `general.architecture`. */
 export const architectures: Readonly<Record<string, Architecture>> = {
   llama: {
-    families: ["llama", "mistral"],
     layer: "model.layers.",
     whole,
     layered: layered({ _tag: "rotaryRows", heads: "heads" }, { _tag: "rotaryRows", heads: "kvHeads" })
   },
-  qwen2: { families: ["qwen2"], layer: "model.layers.", whole, layered: layered(none, none) },
-  qwen3: { families: ["qwen3"], layer: "model.layers.", whole, layered: layered(none, none) },
+  qwen2: { layer: "model.layers.", whole, layered: layered(none, none) },
+  qwen3: { layer: "model.layers.", whole, layered: layered(none, none) },
   gpt2: {
-    families: ["gpt2"],
     layer: "transformer.h.",
     whole: [
       part("token_embd.weight", "transformer.wte.weight"),

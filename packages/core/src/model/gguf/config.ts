@@ -91,6 +91,7 @@ const llamaLikeOf = (name: string, entries: Entries, hints: Hints): Readonly<Rec
   if (turned !== headDim) refuse(`${at("rope.dimension_count")} ${turned} of ${headDim} is not supported`)
   const window = entries.number(at("attention.sliding_window")) ?? 0
   const isMistral = name === "llama" && window > 0
+  if (window > 0 && !isMistral) refuse(`${at("attention.sliding_window")} ${window} is not supported`)
   const theta = shortest(entries.number(at("rope.freq_base")) ?? 10_000)
   const family = isMistral ? "mistral" : name
   return {
@@ -130,9 +131,21 @@ const ropeScalingOf = (
   if (type === "none") return old === undefined || old === 1 ? null : { rope_type: "linear", factor: shortest(old) }
   const factor = shortest(entries.number(at("factor")) ?? 1)
   if (type === "linear") return factor === 1 ? null : { rope_type: "linear", factor }
+  const other = yarnKeys.find((key) => entries.number(at(key)) !== undefined)
+  if (other !== undefined) refuse(`${at(other)} is not supported`)
   const rest = original === undefined ? {} : { original_max_position_embeddings: original }
   return { rope_type: type, factor, ...rest }
 }
+
+/** Where a file says more about yarn than its factor. */
+const yarnKeys = [
+  "attn_factor",
+  "yarn_log_multiplier",
+  "yarn_ext_factor",
+  "yarn_attn_factor",
+  "yarn_beta_fast",
+  "yarn_beta_slow"
+]
 
 /**
  * Llama 3's scaling is stored as what came of it: a divisor for each frequency. The numbers it was made from are those of

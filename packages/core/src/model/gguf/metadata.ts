@@ -22,10 +22,15 @@ const fileTypes: Readonly<Record<GgufType, number>> = { F32: 0, F16: 1, Q8_0: 7,
 /** Refuses (see refusal.ts) what a GGUF file has no place for. */
 export const metadataOf = (config: ModelConfig, type: GgufType): Entries => {
   const name = architectureName(config)
-  const { norm, positions, window } = config
-  if (window._tag === "sliding" && window.layers.length < config.layers) {
-    refuse("a window in some layers only has no place in a GGUF file of this architecture")
+  const { family, norm, positions, window, mlp } = config
+  if (window._tag === "sliding" && (family !== "mistral" || window.layers.length < config.layers)) {
+    refuse(
+      `a window of ${window.size} tokens in ${window.layers.length} layers has no place in a GGUF file of ${family}`
+    )
   }
+  if (mlp._tag === "gelu" && mlp.by !== "tanh") refuse("llama.cpp computes GELU by a hyperbolic tangent only")
+  if (family === "gpt2" && !config.tieWordEmbeddings)
+    refuse("an output matrix of its own has no place in a GGUF file of gpt2")
   const eps = norm._tag === "rms" ? "layer_norm_rms_epsilon" : "layer_norm_epsilon"
   return [
     ["general.architecture", text(name)],

@@ -91,6 +91,21 @@ describe("a GGUF file that was written", () => {
     expect(refused.message).toMatch(/a GGUF file has no place for 4 eos tokens$/)
   })
 
+  it("of mistral is a llama with a window, and a window where llama.cpp has none is refused", async () => {
+    const model = await run(loadModel(tiny("llama")))
+    const window = { _tag: "sliding", size: 16, layers: [0, 1] } as const
+    const rope = { _tag: "linear", theta: 1e4, factor: 2 } as const
+    const mistral = { ...model.config, family: "mistral", window, positions: { _tag: "rotary", rope } } as const
+    const path = join(directory, "mistral.gguf")
+    await run(saveGguf(path, { ...model, config: mistral }, "F32"))
+    const back = await run(loadModel(path))
+    expect(back.config).toEqual(mistral)
+    expect(weightsHash(back.weights)).toBe(weightsHash(model.weights))
+    const config = { ...mistral, family: "llama" } as const
+    const refused = await run(Effect.flip(saveGguf(join(directory, "none.gguf"), { ...model, config }, "F32")))
+    expect(refused.message).toMatch(/a window of 16 tokens in 2 layers has no place in a GGUF file of llama$/)
+  })
+
   it("loses in another type what that type loses, and nothing in vectors", async () => {
     const model = await run(loadModel(tiny("qwen3")))
     for (const [type, relative] of [
