@@ -1,10 +1,11 @@
 import { createHash } from "node:crypto"
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs"
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { afterAll, describe, expect, it } from "vitest"
-import { Reward, Synthetic, Template } from "@foretoken/core"
+import { Reward, Template } from "@foretoken/core"
 import { templateNames } from "../../packages/cli/src/flags.ts"
+import { made } from "../../packages/core/test/data/vocabularies.ts"
 import { inProcess } from "./foretoken.ts"
 
 const root = mkdtempSync(join(tmpdir(), "foretoken-model-rewards-"))
@@ -59,20 +60,25 @@ describe("foretoken train with a reward that asks the policy", () => {
 })
 
 it("train tells how many positions cannot be won under the template in use", async () => {
-  const text = "the dial shows 4 . <|end|> ".repeat(12).trimEnd()
-  const corpus = join(root, "ended.jsonl")
+  // The generated corpus has no braces: a byte-level vocabulary, and a text of letters and lone braces.
+  const { tokenizer, json: tokenizerJson } = made.find(({ name }) => name === "gpt2")!
+  mkdirSync(join(root, "bytes"))
+  writeFileSync(join(root, "bytes", "tokenizer.json"), tokenizerJson)
+  const text = "a{".repeat(20)
+  const corpus = join(root, "braces.jsonl")
   writeFileSync(corpus, Array.from({ length: 4 }, () => JSON.stringify({ text })).join("\n"))
-  const { winnability } = await reinforce("ended", ["--corpus", corpus])
+  const flags = ["--tokenizer", join(root, "bytes"), "--template", "terse", "--corpus", corpus]
+  const { winnability } = await reinforce("braces", flags)
   const { positions, unwinnable, firstTokenUnwinnable } = winnability
-  // No answer can hold the token that ends it.
-  const asked = Synthetic.tokenizer.encode(text).subarray(16)
-  const ends = asked.filter((id) => id === Synthetic.tokenizer.tokenId("<|end|>")).length
+  // No box can hold a brace that opens and never closes.
+  const asked = tokenizer.encode(text).subarray(16)
+  const braces = asked.filter((id) => tokenizer.bytes(id).includes(0x7b)).length
   expect(positions).toBe(4 * asked.length)
-  expect([unwinnable, firstTokenUnwinnable]).toEqual([4 * ends, 4 * ends])
-  expect(ends).toBeGreaterThan(5)
+  expect([unwinnable, firstTokenUnwinnable]).toEqual([4 * braces, 4 * braces])
+  expect(braces).toBeGreaterThan(5)
 })
 
 it("the command line knows every built-in template, and every built-in reward by its own name", () => {
-  expect([...templateNames].toSorted()).toEqual(Object.keys(Template.builtin).toSorted())
+  expect([...templateNames].toSorted()).toEqual([...Object.keys(Template.builtin), "chat"].toSorted())
   for (const [name, reward] of Object.entries(Reward.builtin)) expect(reward.name).toBe(name)
 })
