@@ -46,7 +46,7 @@ export const makeBackend = ({
       if (found.status === "missing") {
         return yield* new BackendError({ backend: name, reason: `${found.detail}; needs ${found.howToGetIt}` })
       }
-      if (found.buffers === "device") return yield* makeDeviceBackend(runtime, { device, threads })
+      if (found.buffers === "device") return yield* makeDeviceBackend(runtime, { device, threads, memory: "kept" })
     }
     const attempt = <A>(f: () => A) =>
       Effect.try({ try: f, catch: (error) => new BackendError({ backend: name, reason: reasonOf(error) }) })

@@ -1,4 +1,4 @@
-import { CompileError } from "@foretoken/core"
+import { CompileError, type Memory } from "@foretoken/core"
 import * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
 import type { InferenceSession } from "onnxruntime-node"
@@ -11,10 +11,15 @@ import { reasonOf } from "./Runtime.ts"
 export interface SessionSettings {
   readonly device: Device
   readonly threads: number
+  /**
+   * Kept: in an arena of the session's own, which never gives back what its largest run has taken. Released: in that of the
+   * C library, which all sessions share; fresh pages cost a training step some 5 %.
+   */
+  readonly memory: Memory
 }
 
 export const sessionOptions = (
-  { device, threads }: SessionSettings,
+  { device, threads, memory }: SessionSettings,
   graph: GraphProto
 ): InferenceSession.SessionOptions => ({
   executionProviders: [device === "webgpu" ? webgpuOptions(leftToCpu(graph)) : device],
@@ -22,6 +27,7 @@ export const sessionOptions = (
   graphOptimizationLevel: "all",
   // Planned memory would come on top of what the first run has left in the session's arena: the same peak a second time.
   enableMemPattern: false,
+  enableCpuMemArena: memory === "kept",
   logSeverityLevel: 3,
   extra: {
     session: {

@@ -15,9 +15,9 @@ import { openSession } from "./Session.ts"
 /** Lowers the graph and opens a session for it, released with the scope. */
 export const compileProgram = Effect.fnUntraced(function* (
   runtime: Runtime,
-  settings: SessionSettings,
+  settings: Omit<SessionSettings, "memory">,
   graph: Graph,
-  { name, fetch }: CompileOptions
+  { name, fetch, memory = "released" }: CompileOptions
 ): Effect.fn.Return<Program, CompileError, Scope.Scope> {
   const backend = `onnx:${settings.device}`
   const problem = fetchProblem(graph, fetch) ?? storageProblem(graph, settings.device)
@@ -26,7 +26,8 @@ export const compileProgram = Effect.fnUntraced(function* (
   const lowered = lowerGraph(graph, settings.device)
   const fetched = [...lowered.outputs.values()]
   // A model without outputs is no model: then everything that is asked for is empty.
-  const session = fetched.length === 0 ? "not needed" : yield* openSession(runtime, settings, name, lowered.model)
+  const session =
+    fetched.length === 0 ? "not needed" : yield* openSession(runtime, { ...settings, memory }, name, lowered.model)
   const failed = (reason: string) => new ExecutionError({ backend, program: name, reason })
 
   const run = Effect.fnUntraced(function* (

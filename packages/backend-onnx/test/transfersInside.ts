@@ -51,7 +51,7 @@ const copiedBytes = async (device: Device, graph: Graph): Promise<number> => {
   const directory = mkdtempSync(join(tmpdir(), "foretoken-profile-"))
   try {
     const session = await ort.InferenceSession.create(encodeModel(model), {
-      ...sessionOptions({ device, threads: 2 }, model.graph),
+      ...sessionOptions({ device, threads: 2, memory: "kept" }, model.graph),
       preferredOutputLocation: "gpu-buffer",
       enableProfiling: true,
       profileFilePrefix: join(directory, "profile")

@@ -61,5 +61,5 @@ export const gradientProgram = (
   const program = objectiveWithGradient(config, objective, names, remember)
   const inputs = { weights, data: Object.fromEntries(shapes) }
   const fetch = { loss: "host", sums: "host", maxima: "host", gradients: "resident" } as const
-  return programs.get(name, compile(name, program, inputs, fetch))
+  return programs.get(name, compile(name, program, inputs, fetch, "kept"))
 }

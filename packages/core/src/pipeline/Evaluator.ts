@@ -16,7 +16,7 @@ import { rolloutUniforms } from "../random/draw.ts"
 import { packTrunk } from "../rl/Batch.ts"
 import type { BackendError, Buffer, Value } from "../tensor/Backend.ts"
 import { Backend } from "../tensor/Backend.ts"
-import { makeProgramCache } from "../tensor/ProgramCache.ts"
+import { makeBoundedProgramCache, programsKept } from "../tensor/ProgramCache.ts"
 import { packRequest, trunkMultiple } from "./packRequest.ts"
 import { entropiesOf } from "./ProblemSource.ts"
 import type { RunContext } from "./RunContext.ts"
@@ -84,7 +84,7 @@ const evaluatorHere = (options: EvaluatorOptions): Effect.Effect<Evaluator, neve
     const backend = yield* Backend
     const { context, maxTokens, sampling, documentsPerBatch } = options
     const { config, frame, seed, stop, template, tokenizer } = context
-    const programs = yield* makeProgramCache
+    const programs = yield* makeBoundedProgramCache(programsKept.sampling)
     const scorer = yield* makeScorer(config, programs)
     const generator = yield* makeGenerator(config, { groupSize: 1, maxTokens, sampling, stop }, programs)
 

@@ -18,7 +18,7 @@ import { clipped } from "../rl/loss.ts"
 import { policy as policyObjective } from "../rl/objective.ts"
 import { BackendError, CompileError, ExecutionError } from "../tensor/Backend.ts"
 import { HostTensor } from "../tensor/HostTensor.ts"
-import { makeBoundedProgramCache } from "../tensor/ProgramCache.ts"
+import { makeBoundedProgramCache, programsKept } from "../tensor/ProgramCache.ts"
 import { Group, Numbers, Policy } from "./messages.ts"
 import { trunkMultiple } from "./packRequest.ts"
 import type { PolicyStoreProtocol } from "./PolicyStore.ts"
@@ -82,12 +82,6 @@ export const make = (
   }
 }
 
-/**
- * Programs of an update that are kept, one for each shape of a micro-batch: onnxruntime never gives back what a session has
- * once used, 2 GB for 64 rollouts of a model of 15 M parameters.
- */
-const programsKept = 4
-
 const makeHandlers = Effect.fnUntraced(function* (
   context: RunContext,
   settings: OptimizerSettings,
@@ -95,7 +89,7 @@ const makeHandlers = Effect.fnUntraced(function* (
   learnerOf: typeof makeLearner
 ) {
   let current = yield* store.ask("Latest")
-  const programs = yield* makeBoundedProgramCache(programsKept)
+  const programs = yield* makeBoundedProgramCache(programsKept.training)
   const { rule, schedule, maxNorm, frozen } = settings
   const optimizer: LearnerSettings = { rule, schedule, maxNorm }
   const { policy, optimizer: state } = current

@@ -5,7 +5,7 @@ import { NothingEligible } from "../data/Problems.ts"
 import type { StoredModel } from "../model/ModelDirectory.ts"
 import { makeScorer } from "../model/Scorer.ts"
 import { CompileError, ExecutionError } from "../tensor/Backend.ts"
-import { makeProgramCache } from "../tensor/ProgramCache.ts"
+import { makeBoundedProgramCache, programsKept } from "../tensor/ProgramCache.ts"
 import { uploadWeights } from "./Evaluator.ts"
 import { Unit } from "./messages.ts"
 import { makeProblemSource, Position } from "./ProblemSource.ts"
@@ -39,7 +39,7 @@ export const makeProblemSearch = ({ model, from, ...options }: ProblemSearchOpti
   let last = from
   return Effect.gen(function* () {
     const scope = yield* Effect.scope
-    const scorer = yield* makeScorer(model.config, yield* makeProgramCache)
+    const scorer = yield* makeScorer(model.config, yield* makeBoundedProgramCache(programsKept.scoring))
     const weights = yield* uploadWeights(model.weights)
     const openAt = (from: Position) => Scope.provide(makeProblemSource({ ...options, scorer, weights, from }), scope)
     let source = yield* openAt(last)

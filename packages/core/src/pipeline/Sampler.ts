@@ -10,7 +10,7 @@ import type { RolloutGroup as RolloutGroupType } from "../rl/Group.ts"
 import type { PolicyVersion as Version, Rollout } from "../rl/Rollout.ts"
 import { behaviourLogprobs, PolicyVersion } from "../rl/Rollout.ts"
 import { BackendError, CompileError, ExecutionError } from "../tensor/Backend.ts"
-import { makeProgramCache } from "../tensor/ProgramCache.ts"
+import { makeBoundedProgramCache, programsKept } from "../tensor/ProgramCache.ts"
 import type { Policy as PolicyType, Unit as UnitType } from "./messages.ts"
 import { Policy, RolloutGroup, Unit } from "./messages.ts"
 import { makeResident } from "./residentWeights.ts"
@@ -78,7 +78,7 @@ const makeHandlers = Effect.fnUntraced(function* (
   generatorOf: typeof makeGenerator
 ) {
   const { config, seed, stop } = context
-  const programs = yield* makeProgramCache
+  const programs = yield* makeBoundedProgramCache(programsKept.sampling)
   const sampling = { _tag: "temperature", temperature: settings.temperature } as const
   const generator = yield* generatorOf(config, { ...settings, sampling, stop }, programs)
   const resident = yield* makeResident

@@ -15,7 +15,7 @@ import type { RunError } from "../run/Run.ts"
 import { createRun, metricsPath } from "../run/Run.ts"
 import type { StorageError } from "../storage/StorageError.ts"
 import { Backend } from "../tensor/Backend.ts"
-import { makeProgramCache } from "../tensor/ProgramCache.ts"
+import { makeBoundedProgramCache, programsKept } from "../tensor/ProgramCache.ts"
 import type { StepReport } from "./Pipeline.ts"
 import type { LoadedModel } from "./policySource.ts"
 import type { StageError } from "./Stage.ts"
@@ -66,7 +66,7 @@ const runScoped = Effect.fnUntraced(function* <E>(
   const trainable = yield* Effect.fromResult(trainableWeights(config, frozen))
   const { name, thread } = yield* Backend
   const { backend } = yield* thread({ name: "learner" })
-  const programs = yield* makeProgramCache
+  const programs = yield* makeBoundedProgramCache(programsKept.training)
   const learner = yield* Effect.provideService(
     makeLearner({ config, weights: initial, trainable, optimizer, state: freshState, programs }),
     Backend,

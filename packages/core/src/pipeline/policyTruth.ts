@@ -17,7 +17,7 @@ import { Backend } from "../tensor/Backend.ts"
 import { compile } from "../tensor/Executable.ts"
 import { HostTensor } from "../tensor/HostTensor.ts"
 import type { TensorType } from "../tensor/HostTensor.ts"
-import { makeProgramCache } from "../tensor/ProgramCache.ts"
+import { makeBoundedProgramCache, programsKept } from "../tensor/ProgramCache.ts"
 import type { Tensor } from "../tensor/Tensor.ts"
 import { leadToAnswer } from "./leadToAnswer.ts"
 import type { Baseline, Policy } from "./messages.ts"
@@ -28,7 +28,7 @@ import type { RunContext } from "./RunContext.ts"
 /** The truth as policies find it. Which baseline goes with a policy is for the run to say: it outlives this. */
 export const makePolicyTruth = Effect.fnUntraced(function* (context: RunContext) {
   const { config, frame } = context
-  const programs = yield* makeProgramCache
+  const programs = yield* makeBoundedProgramCache(programsKept.scoring)
   const policyWeights = yield* makeResident
   const baselineWeights = yield* makeResident
   const types = weightTypes(config)

@@ -71,10 +71,10 @@ export interface Batch {
 
 /** Sizes to pad to, so that batches of different content share one compiled program. Content that is larger wins. */
 export interface Padding {
-  /** T is a multiple of this, and at least `trunkLength`. */
+  /** T is a `bucket` of steps of this, and at least `trunkLength`. */
   readonly multiple?: number
   readonly trunkLength?: number
-  /** L is the tail and a multiple of `multiple` (so that completions of full length need no padding), and at least this. */
+  /** L is the tail and a `bucket` (so that completions of full length need no padding), and at least this. */
   readonly branchLength?: number
   /** B is at least this, e.g. K · G. */
   readonly branches?: number
@@ -82,8 +82,15 @@ export interface Padding {
   readonly documents?: number
 }
 
-/** n rounded up to a multiple of `multiple`. */
-export const bucket = (n: number, multiple = 8): number => Math.ceil(n / multiple) * multiple
+/**
+ * n rounded up to a size that programs are compiled for: `step` times 1, 2, 3, 4, 6, 8, 12, 16, 24, … Less than a third of
+ * it is padding, and there are two sizes to every doubling: each has a program of its own, with memory of its own.
+ */
+export const bucket = (n: number, step = 8): number => {
+  const steps = Math.ceil(n / step)
+  const power = 2 ** Math.ceil(Math.log2(Math.max(1, steps)))
+  return step * (steps <= 0.75 * power ? Math.ceil(0.75 * power) : power) * Math.sign(steps)
+}
 
 /** Packs head + document; each document up to `uptos[d]` tokens (all of it where there is none). */
 export const packTrunk = (

@@ -58,7 +58,14 @@ export interface CompileOptions {
   readonly name: string
   /** One per output of the graph. */
   readonly fetch: ReadonlyArray<Fetch>
+  readonly memory?: Memory
 }
+
+/**
+ * What a run has used is "released" when it is done, or "kept" for the next: worth it for a program that uses much and runs
+ * over and over, and wasteful for one of many. Default: released. A backend that shares memory among programs need not ask.
+ */
+export type Memory = "released" | "kept"
 
 export interface Program {
   /** Inputs in the order of the graph's; outputs likewise, as `fetch` said. Resident outputs live in the run's scope. */

@@ -1,6 +1,6 @@
 import { Effect } from "effect"
 import type { Scope } from "effect"
-import type { CompileError, ExecutionError, Fetch, Value } from "./Backend.ts"
+import type { CompileError, ExecutionError, Fetch, Memory, Value } from "./Backend.ts"
 import { Backend } from "./Backend.ts"
 import { record } from "./Graph.ts"
 import type { TensorType } from "./HostTensor.ts"
@@ -24,7 +24,8 @@ export const compile = <S, O>(
   name: string,
   f: (inputs: TensorsOf<S>) => O,
   inputs: S,
-  fetch: FetchTree
+  fetch: FetchTree,
+  memory: Memory = "released"
 ): Effect.Effect<Executable<S, O>, CompileError, Backend | Scope.Scope> =>
   Effect.gen(function* () {
     const backend = yield* Backend
@@ -32,7 +33,7 @@ export const compile = <S, O>(
     yield* Effect.yieldNow
     const traced = record(f as never, inputs as TypeTree) // f takes the tree that `record` hands to it
     yield* Effect.yieldNow
-    const program = yield* backend.compile(traced.graph, { name, fetch: spread(traced.outputs, fetch) })
+    const program = yield* backend.compile(traced.graph, { name, fetch: spread(traced.outputs, fetch), memory })
     const run = Effect.fnUntraced(function* (values: Tree<Value>) {
       const flat = flattenAs(traced.inputs, values)
       checkTypes(name, traced.inputs, flat)
