@@ -168,6 +168,12 @@ describe("bad input ends with one line and exit code 1", () => {
     await refuses([...args, "--steps", "0"], /^foretoken: --steps is 0; a whole number of at least 1 was expected$/m)
     await refuses([...args, "--quantile", "1.5"], /--quantile is 1\.5; a share from 0 to 1 was expected/)
     await refuses([...args, "--temperature", "-1"], /--temperature is -1; a number above 0 was expected/)
+    await refuses(
+      [...args, "--memory", "much"],
+      /--memory is "much"; an amount such as 4GB, 1\.5GiB or 800MB was expected/
+    )
+    await refuses([...args, "--memory", "1MB"], /memory: 0\.001 GB given; this run takes at least [0-9.]+ GB$/m)
+    await refuses([...args, "--objective", "ntp", "--memory", "1GB"], /--memory is of --objective rpt/, 2)
     await refuses([...args, "--low", "1"], /--low is 1; at least 0 and below 1 was expected/)
     await refuses(["score", "--model", model, "--ids", "1,99999"], /--ids has 99999; the model has the tokens 0 to \d+/)
   })

@@ -26,6 +26,22 @@ export const number = (name: string, holds: (value: number) => boolean, right: s
 
 export const positive = (name: string): Flag.Flag<number> => number(name, (value) => value > 0, "a number above 0")
 
+const units = { kb: 1e3, mb: 1e6, gb: 1e9, tb: 1e12, kib: 2 ** 10, mib: 2 ** 20, gib: 2 ** 30, tib: 2 ** 40 }
+
+/** An amount of memory in bytes, from "4GB", "1.5 GiB" or "800MB". */
+export const bytes = (name: string): Flag.Flag<number> =>
+  Flag.String(name).pipe(
+    Flag.withMetavar("4GB"),
+    Flag.mapEffect((text) => {
+      const [, amount, unit = ""] = /^([0-9]+(?:\.[0-9]+)?) ?([kmgt]i?b)$/i.exec(text) ?? []
+      const size = Object.entries(units).find(([known]) => known === unit.toLowerCase())
+      const value = size === undefined ? NaN : Math.floor(Number(amount) * size[1])
+      if (value > 0 && Number.isSafeInteger(value)) return Effect.succeed(value)
+      const userMessage = `--${name} is ${JSON.stringify(text)}; an amount such as 4GB, 1.5GiB or 800MB was expected`
+      return Effect.fail(new CliError.UserError({ cause: userMessage, userMessage }))
+    })
+  )
+
 /** A flag with a description that tells its default. */
 export const usually =
   <const Value extends string | number>(value: Value, description: string) =>

@@ -1,12 +1,13 @@
 import { access, rm } from "node:fs/promises"
-import { Backend, Corpus } from "@foretoken/core"
-import type { Backend as BackendService, LoadedModel, Pipeline, Winnability } from "@foretoken/core"
+import { Backend, Corpus, gigabytes } from "@foretoken/core"
+import type { Backend as BackendService, MemoryPlan, LoadedModel, Pipeline, Winnability } from "@foretoken/core"
 import * as Cause from "effect/Cause"
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import type * as Scope from "effect/Scope"
 import { backendLayer } from "../backend.ts"
+import { UsageError } from "../failure.ts"
 import { openTrainedModel } from "../model.ts"
 import { duration, makeProgress } from "../Progress.ts"
 import { freeRunDirectory } from "../runDirectory.ts"
@@ -44,6 +45,8 @@ export interface Trained {
   readonly best: string
   /** Of the last step. */
   readonly metrics: Readonly<Record<string, number>>
+  /** rpt: the most memory that it was planned to take. */
+  readonly memory?: MemoryPlan
   /** rpt: how many positions of the corpus cannot be won under the template. */
   readonly winnability?: Winnability
 }
@@ -60,6 +63,10 @@ export const run = (input: Input): Effect.Effect<Output, Error, Scope.Scope> =>
 
 const trained = Effect.fnUntraced(function* (input: Input) {
   const began = yield* Clock.currentTimeMillis
+  if (input.memory !== undefined && input.objective !== "rpt") {
+    const message = `--memory is of --objective rpt; ${input.objective} takes --recompute and fewer --documents`
+    return yield* new UsageError({ message })
+  }
   const { name: backend } = yield* Backend
   const corpus = yield* Corpus.open(input.corpus, { field: input.field })
   const policy = yield* openTrainedModel(input, input.seed)
@@ -131,13 +138,15 @@ export const stepLine = ({ step, steps, metrics }: Pipeline.StepReport): string 
   return [`step ${step}/${steps}`, ...values, ...trouble].join("  ")
 }
 
-export const show = ({ run, steps, ended, seconds, weightsHash, checkpoint, metrics }: Output): string => {
+export const show = (output: Output): string => {
+  const { run, steps, ended, seconds, weightsHash, checkpoint, memory, metrics } = output
   const rows = Object.entries(metrics).map(([name, value]) => [name, String(Number(value.toPrecision(6)))])
   return [
     `${steps} steps in ${duration(seconds * 1000)}${ended === "done" ? "" : ` (${ended})`}`,
     `run         ${run}`,
     `checkpoint  ${checkpoint}`,
     `weights     ${weightsHash}`,
+    ...(memory === undefined ? [] : [`memory      planned at most ${gigabytes(memory.total)}`]),
     "",
     table(["last step", ""], rows)
   ].join("\n")

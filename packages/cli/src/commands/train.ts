@@ -99,6 +99,24 @@ const parameters = {
     )
 }
 
+const resources = {
+  memory: flags.maybe(
+    flags
+      .bytes("memory")
+      .pipe(
+        Flag.withDescription(
+          "rpt: the run is cut to fit: fewer documents at a time, then --recompute (default: told, and not bounded)"
+        )
+      )
+  ),
+  recompute: Flag.Boolean("recompute").pipe(
+    Flag.withDescription(
+      "computes layers a second time for the gradient instead of keeping them: less memory, more time"
+    ),
+    Flag.withDefault(false)
+  )
+}
+
 const judging = {
   reward: flags.reward,
   certificate: flags.maybe(
@@ -164,6 +182,7 @@ export const train = makeCommand({
     ...sampling,
     ...learning,
     ...parameters,
+    ...resources,
     ...judging,
     ...traces,
     ...flags.backend

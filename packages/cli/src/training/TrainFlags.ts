@@ -52,6 +52,8 @@ export const TrainFlags = Schema.Struct({
   freeze: Schema.Array(Schema.String),
   completionField: Schema.String,
   noise: Schema.Finite,
+  memory: maybe(Schema.Finite),
+  recompute: Schema.Boolean,
   backend: Schema.Literals(backendNames),
   device: maybe(Schema.Literals(deviceNames))
 })

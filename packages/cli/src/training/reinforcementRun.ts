@@ -1,6 +1,6 @@
 import { Advantage, Corpus, Loss, Optimizer, Pipeline, ReplayBuffer, Sampler } from "@foretoken/core"
-import { DynamicSampling, Schedule, Verifier } from "@foretoken/core"
-import type { Backend, Winnability } from "@foretoken/core"
+import { DynamicSampling, fitMemory, gigabytes, makeRunContext, planMemory, Schedule, Verifier } from "@foretoken/core"
+import type { Backend, MemoryPlan, Winnability } from "@foretoken/core"
 import * as Effect from "effect/Effect"
 import type { Trained, Training } from "../actions/train.ts"
 import { InputError, UsageError } from "../failure.ts"
@@ -14,8 +14,9 @@ import { corpusWinnability, winnabilityLine } from "./winnability.ts"
 export const reinforcementRun = (training: Training): Effect.Effect<Trained, Error, Backend> =>
   Effect.gen(function* () {
     const { input, directory, onStep } = training
-    const { pipeline, winnability } = yield* reinforcementPipeline(training)
+    const { pipeline, winnability, memory } = yield* reinforcementPipeline(training)
     const result = yield* Pipeline.run(pipeline, {
+      memory,
       steps: input.steps,
       seed: input.seed,
       samplers: input.samplers,
@@ -25,7 +26,7 @@ export const reinforcementRun = (training: Training): Effect.Effect<Trained, Err
       onStep,
       ...(input.checkpointEvery === undefined ? {} : { checkpointEvery: input.checkpointEvery })
     })
-    return trainedOf(result, winnability)
+    return { ...trainedOf(result, winnability), memory }
   }).pipe(Effect.scoped)
 
 /** The same run, begun before: `samplers` is how many sample now. */
@@ -53,8 +54,9 @@ const trainedOf = (result: Pipeline.RunResult, winnability: Winnability): Traine
   winnability
 })
 
-const reinforcementPipeline = ({ input, corpus, policy, say }: Training) =>
+const reinforcementPipeline = (training: Training) =>
   Effect.gen(function* () {
+    const { input, corpus, policy, say } = training
     const problems = yield* problemSettings(input)
     const chosen = yield* openReward(input.reward)
     const found = yield* findCertificate(chosen, input.certificate)
@@ -79,7 +81,8 @@ const reinforcementPipeline = ({ input, corpus, policy, say }: Training) =>
         loss: input.lag === 0 ? Loss.clipped({ low: input.low, high: input.high }) : Loss.truncated({ cap: input.cap }),
         learningRate: input.lr ?? 1e-6,
         schedule: Schedule.constant(1, input.warmup),
-        frozen: input.freeze
+        frozen: input.freeze,
+        remember: input.recompute ? "layers" : "all"
       }),
       lag: input.lag,
       batch: { documentsPerStep, documentsPerUnit: Math.min(2, documentsPerStep) },
@@ -88,8 +91,29 @@ const reinforcementPipeline = ({ input, corpus, policy, say }: Training) =>
           ? DynamicSampling.off
           : { fromStep: input.dynamicFrom, maxAttempts: 8, minGroups: 1 }
     })
-    return { pipeline, winnability }
+    const { pipeline: fitting, memory } = yield* fitted(pipeline, training)
+    return { pipeline: fitting, winnability, memory }
   })
+
+/** The pipeline, cut to fit where there is a budget, and what it takes: that is said, part by part. */
+const fitted = Effect.fnUntraced(function* (whole: Pipeline.Pipeline, { input, policy, say }: Training) {
+  const { seed, samplers, memory: budget } = input
+  const { stored, tokenizer } = policy
+  const context = makeRunContext({ seed, config: stored.config, tokenizer, template: whole.template })
+  const pipeline = budget === undefined ? whole : yield* Effect.fromResult(fitMemory(whole, context, samplers, budget))
+  const memory = planMemory(pipeline, context, samplers)
+  for (const line of memoryLines(pipeline, memory)) yield* say(line)
+  return { pipeline, memory }
+})
+
+const memoryLines = ({ optimizer, batch }: Pipeline.Pipeline, { parts, total }: MemoryPlan): ReadonlyArray<string> => {
+  const { documentsPerMicroBatch, remember } = optimizer.settings
+  const again = remember === "layers" ? ", layers computed again" : ""
+  return [
+    `memory: at most ${gigabytes(total)}; ${documentsPerMicroBatch} documents a micro-batch${again}, ${batch.documentsPerUnit} a sampler's unit`,
+    ...parts.map(({ what, bytes }) => `  ${gigabytes(bytes).padStart(9)}  ${what}`)
+  ]
+}
 
 const problemSettings = Effect.fnUntraced(function* (input: TrainFlags) {
   const { minEntropy, quantile } = input

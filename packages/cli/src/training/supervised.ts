@@ -25,6 +25,7 @@ export const trainedBy = <E extends Error>(
       run: directory,
       onStep,
       frozen: input.freeze,
+      remember: input.recompute ? "layers" : "all",
       ...how,
       about: { corpus: corpus.name, ...how.about }
     }),

@@ -1,5 +1,6 @@
 import { Effect, Result, Schema } from "effect"
 import type { ActorRef } from "../actor/index.ts"
+import type { Remember } from "../autodiff/Past.ts"
 import * as Protocol from "../actor/Protocol.ts"
 import { trainableWeights } from "../model/trainable.ts"
 import type { MicroBatch } from "../optim/gradientProgram.ts"
@@ -45,7 +46,14 @@ export interface OptimizerSettings {
   readonly frozen: ReadonlyArray<string>
   /** Documents that go through the model at a time; gradients of all add up. */
   readonly documentsPerMicroBatch: number
+  /** What gradients remember of the forward pass: "layers" takes less memory and more time, and gives the same. */
+  readonly remember: Remember
+  /** Programs that are kept, one for each shape of a micro-batch, each with the memory that it has once used. */
+  readonly programsKept: number
 }
+
+/** How an update is cut: it never changes what is optimised. */
+export type Cut = Pick<OptimizerSettings, "documentsPerMicroBatch" | "remember" | "programsKept">
 
 /** Settings as a user writes them: `learningRate` alone is AdamW at a constant rate. */
 export type OptimizerOptions = Partial<OptimizerSettings> & { readonly learningRate?: number }
@@ -55,6 +63,8 @@ export interface OptimizerStage {
   readonly protocol: OptimizerProtocol
   readonly settings: OptimizerSettings
   readonly make: (context: RunContext, store: ActorRef<PolicyStoreProtocol>) => ReturnType<typeof makeHandlers>
+  /** The same, cut another way. */
+  readonly cut: (how: Cut) => OptimizerStage
 }
 
 /**
@@ -73,12 +83,15 @@ export const make = (
     maxNorm: 1,
     frozen: [],
     documentsPerMicroBatch: 2,
+    remember: "all",
+    programsKept: programsKept.training,
     ...given
   }
   return {
     protocol: OptimizerProtocol,
     settings,
-    make: (context, store) => makeHandlers(context, settings, store, learnerOf)
+    make: (context, store) => makeHandlers(context, settings, store, learnerOf),
+    cut: (how) => make({ ...settings, ...how }, learnerOf)
   }
 }
 
@@ -89,15 +102,15 @@ const makeHandlers = Effect.fnUntraced(function* (
   learnerOf: typeof makeLearner
 ) {
   let current = yield* store.ask("Latest")
-  const programs = yield* makeBoundedProgramCache(programsKept.training)
-  const { rule, schedule, maxNorm, frozen } = settings
+  const programs = yield* makeBoundedProgramCache(settings.programsKept)
+  const { rule, schedule, maxNorm, frozen, remember } = settings
   const optimizer: LearnerSettings = { rule, schedule, maxNorm }
   const { policy, optimizer: state } = current
   const { config } = context
   const { weights } = policy
   // A run is not begun with patterns that do not fit its model.
   const trainable = Result.getOrThrow(trainableWeights(config, frozen))
-  const learner = yield* learnerOf({ config, weights, trainable, optimizer, state, programs })
+  const learner = yield* learnerOf({ config, weights, trainable, optimizer, state, programs, remember })
   /** The state before the last, where nobody reads it any more. */
   let spare = freshState
 

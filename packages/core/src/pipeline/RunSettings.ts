@@ -2,6 +2,7 @@ import { Duration, Schema } from "effect"
 import type { Effect } from "effect"
 import { standardRetention } from "../run/Retention.ts"
 import type { Retention } from "../run/Retention.ts"
+import type { MemoryPlan } from "./memoryPlan.ts"
 import type { StepReport } from "./runPipeline.ts"
 
 export interface RunOptions {
@@ -21,6 +22,8 @@ export interface RunOptions {
   readonly timeLimit?: Duration.Input
   /** How whoever made the pipeline makes it again, for the manifest: `foretoken train` puts its flags here. */
   readonly command?: typeof Schema.Json.Type
+  /** What it was planned to take of memory (`planMemory`), for the manifest. */
+  readonly memory?: MemoryPlan
   /** Called after every step, to show how the run goes. */
   readonly onStep?: (report: StepReport) => Effect.Effect<void>
 }

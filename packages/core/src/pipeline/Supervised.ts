@@ -1,6 +1,7 @@
 /** Training on given text: next-token prediction, and completions written by someone else (format warm-up, fine-tuning). */
 import { Clock, Effect } from "effect"
 import type { Scope } from "effect"
+import type { Remember } from "../autodiff/Past.ts"
 import { trainableWeights } from "../model/trainable.ts"
 import type { WeightsError, Weights } from "../model/weights.ts"
 import { weightsHash } from "../model/weights.ts"
@@ -27,6 +28,8 @@ export interface SupervisedOptions<E> {
   readonly objective: "ntp" | "sft"
   readonly policy: LoadedModel
   readonly optimizer: OptimizerSettings
+  /** What gradients remember of the forward pass; "layers" takes less memory and more time. Default: all. */
+  readonly remember?: Remember
   /** Weights that are left alone, by patterns of their names (`trainableWeights`). Default: none. */
   readonly frozen?: ReadonlyArray<string>
   /** What update `step` (from 0) learns from. */
@@ -60,7 +63,16 @@ export const run = <E>(options: SupervisedOptions<E>): Effect.Effect<SupervisedR
 const runScoped = Effect.fnUntraced(function* <E>(
   options: SupervisedOptions<E>
 ): Effect.fn.Return<SupervisedResult, E | SupervisedError, Backend | Scope.Scope> {
-  const { policy, optimizer, frozen = [], steps, stopAfterSeconds = Infinity, batches, onStep } = options
+  const {
+    policy,
+    optimizer,
+    frozen = [],
+    remember = "all",
+    steps,
+    stopAfterSeconds = Infinity,
+    batches,
+    onStep
+  } = options
   const { stored } = policy
   const { config, weights: initial } = stored
   const trainable = yield* Effect.fromResult(trainableWeights(config, frozen))
@@ -68,7 +80,7 @@ const runScoped = Effect.fnUntraced(function* <E>(
   const { backend } = yield* thread({ name: "learner" })
   const programs = yield* makeBoundedProgramCache(programsKept.training)
   const learner = yield* Effect.provideService(
-    makeLearner({ config, weights: initial, trainable, optimizer, state: freshState, programs }),
+    makeLearner({ config, weights: initial, trainable, optimizer, state: freshState, programs, remember }),
     Backend,
     backend
   )

@@ -1,6 +1,7 @@
 export { spawnActors } from "./actors.ts"
 export * as Evaluator from "./Evaluator.ts"
 export * as Optimizer from "./Optimizer.ts"
+export { fitMemory, gigabytes, planMemory, type MemoryPlan } from "./memoryPlan.ts"
 export * as Pipeline from "./Pipeline.ts"
 export { loadPolicy, type LoadedModel, type PolicySource } from "./policySource.ts"
 export * as PolicyStore from "./PolicyStore.ts"

@@ -45,7 +45,8 @@ export const startRun = Effect.fnUntraced(function* (pipeline: Pipeline, options
   const manifest = yield* manifestOf(pipeline, settings, loaded, start.recent[0].version, options.command)
   const parts = yield* bringToLife(pipeline, settings, loaded, start)
 
-  const run = yield* createRun(options.run, manifest)
+  const { memory } = options
+  const run = yield* createRun(options.run, memory === undefined ? manifest : { ...manifest, memory })
   const ledger = yield* openLedger(ledgerDirectory(run))
   yield* ledger.append([beginningRecord(run, pipeline, start)])
   return yield* openFiles({ ...parts, run, ledger, kept: [], knownPoison: new Map() })

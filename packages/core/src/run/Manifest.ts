@@ -25,6 +25,13 @@ export const Manifest = Schema.Struct({
   config: Schema.Json,
   /** How whoever made the run makes its parts again: `foretoken train` puts its flags here, `foretoken resume` reads them. */
   command: Schema.optionalKey(Schema.Json),
+  /** What it was planned to take of memory, in bytes: the most, part by part. */
+  memory: Schema.optionalKey(
+    Schema.Struct({
+      parts: Schema.Array(Schema.Struct({ what: Schema.String, bytes: Schema.Int })),
+      total: Schema.Int
+    })
+  ),
   /** Of the reward, where it has one. */
   certificate: Schema.optionalKey(Certificate),
   /** By package: foretoken, node, effect, onnxruntime-node, ... */
