@@ -77,8 +77,10 @@ describe.skipIf(data.missing || !pythonHas("tokenizers"))("agreement with Python
     process.stdout.write(`${name}: ${own.length} texts, ${tokens} tokens, all ids are those of Python's tokenizers\n`)
   }
 
-  it.each(real())("on every text of ../shared/data, in the vocabulary of $name", ({ name, tokenizer, path }) => {
-    agree(name, tokenizer.encode, path ?? "", texts)
+  it.each(real())("on the texts of ../shared/data, in the vocabulary of $name", ({ name, tokenizer, path }) => {
+    // stories260K cuts as stories15M does.
+    const own = name.endsWith("stories260K") ? texts.filter((_, i) => i % 10 === 0) : texts
+    agree(name, tokenizer.encode, path ?? "", own)
   })
 
   it.each(made)("on a part of them, in the small vocabulary $name", ({ name, tokenizer, json }) => {
