@@ -48,8 +48,8 @@ export const block = (
 }
 
 /**
- * A weight as it is computed with. One that is kept in two bytes is widened where it is used, inside the loop that decodes too:
- * so of all weights only a few are there in four bytes at a time.
+ * A weight as it is computed with. One that is kept in two bytes is widened where it is used, inside the loop that decodes too, so
+ * that a backend can let go of it again.
  */
 export const wide = (weight: Tensor): Tensor => (isHalf(weight.dtype) ? weight.cast("f32") : weight)
 
