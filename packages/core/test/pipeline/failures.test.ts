@@ -94,7 +94,7 @@ describe("a pipeline that cannot start", () => {
       const problems = dials.pipe(Corpus.nextToken({ minEntropy: 0, minimumContext: 400 }))
       const long = yield* refused("long", { problems })
       expect(long).toMatchObject({ _tag: "NothingEligible" })
-      const few = Corpus.fromDocuments("few", [{ id: "a", text: "now the dial shows 9 ." }])
+      const few = Corpus.fromDocuments("few", [{ id: "a", text: "Tonight the fair opens Monday." }])
       const error = yield* refused("few", { problems: few.pipe(Corpus.nextToken({ minEntropy: 0 })) })
       expect(error).toMatchObject({ _tag: "NothingEligible", corpus: "few" })
       expect(error.message).toMatch(/no document is longer than the minimum context of 16 tokens/)
@@ -113,7 +113,7 @@ describe("a pipeline that cannot start", () => {
   it.live("because its corpus cannot be read says where and leaves nothing on disk", () =>
     Effect.gen(function* () {
       const lines = at("broken.jsonl")
-      writeFileSync(lines, '{"text":"now the dial shows 9 ."}\nnot json\n')
+      writeFileSync(lines, '{"text":"Tonight the fair opens Monday."}\nnot json\n')
       const problems = Corpus.jsonl(lines, { field: "text" }).pipe(Corpus.nextToken({ minEntropy: 0 }))
       const error = yield* refused("unreadable", { problems })
       expect(error).toMatchObject({ _tag: "CorpusError", location: expect.stringContaining("broken.jsonl:2") })
