@@ -15,9 +15,10 @@ import { policy } from "./fixtures.ts"
 const { config, weights } = policy.stored
 const context = makeRunContext({ seed: 5, config, tokenizer: policy.tokenizer, template: compact })
 const texts = [0, 1, 2].map((index) => document({ seed: 1, split: "train", index }))
-const threeAndAShortOne = Corpus.fromDocuments("stories", [...texts, { id: "short", text: "Tonight the fair opens" }]).pipe(
-  Corpus.nextToken({ minEntropy: 0, minimumContext: 16, positionsPerDocument: 2, maxTokens: 400 })
-)
+const threeAndAShortOne = Corpus.fromDocuments("stories", [
+  ...texts,
+  { id: "short", text: "Tonight the fair opens" }
+]).pipe(Corpus.nextToken({ minEntropy: 0, minimumContext: 16, positionsPerDocument: 2, maxTokens: 400 }))
 
 const source = (documentsPerUnit: number, seed = 5, from: Position = beginning) =>
   Effect.gen(function* () {
