@@ -174,7 +174,7 @@ export const train = makeCommand({
         .whole("checkpoint-every", 1)
         .pipe(
           Flag.withDescription(
-            "rpt: a checkpoint every so many steps, beside the last: what `foretoken resume` goes on from (default: none)"
+            "rpt: a checkpoint every so many steps, beside the last: what `foretoken resume` goes on from (default: 20)"
           )
         )
     ),

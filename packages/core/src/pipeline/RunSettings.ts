@@ -12,7 +12,7 @@ export interface RunOptions {
   readonly run: string
   /** Actors that sample side by side: speed, never results. Default 1. */
   readonly samplers?: number
-  /** A checkpoint every so many steps, beside the last and the best. Default: none. */
+  /** A checkpoint every so many steps, beside the last and the best: what a death costs at most. Default 20. */
   readonly checkpointEvery?: number
   /** Which checkpoints stay while newer ones come. Default: the newest two, and the best. */
   readonly keep?: Retention
@@ -56,7 +56,7 @@ export interface RunSettings {
 const standardTimeLimit: Duration.Input = "1 hour"
 
 export const settingsOf = (options: RunOptions): RunSettings => {
-  const { seed, steps, samplers = 1, checkpointEvery = Infinity, keep = standardRetention, groupsShown = 4 } = options
+  const { seed, steps, samplers = 1, checkpointEvery = 20, keep = standardRetention, groupsShown = 4 } = options
   const timeLimit = Duration.fromInputUnsafe(options.timeLimit ?? standardTimeLimit)
   return { seed, steps, samplers, checkpointEvery, keep, groupsShown, timeLimit }
 }
