@@ -1,5 +1,5 @@
 import { spawn } from "node:child_process"
-import { mkdtempSync, readdirSync, rmSync, statSync, writeFileSync } from "node:fs"
+import { mkdtempSync, readFileSync, readdirSync, rmSync, statSync, writeFileSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { afterAll, describe, expect, it } from "vitest"
@@ -27,10 +27,17 @@ writeFileSync(
    syncBuiltinESMExports()`
 )
 
-/** A training without an end that is sent signals once it has made a step: so many milliseconds after one another. */
-const interrupted = (run: string, signals: ReadonlyArray<NodeJS.Signals>, preload: ReadonlyArray<string> = []) =>
+/** Nobody waits for its end. */
+const endless = `${small} --steps 100000`
+
+/** A training that is sent signals once it has made a step: so many milliseconds after one another. */
+const interrupted = (
+  run: string,
+  signals: ReadonlyArray<NodeJS.Signals>,
+  { flags = endless, preload = [] }: { readonly flags?: string; readonly preload?: ReadonlyArray<string> } = {}
+) =>
   new Promise<{ readonly code: number | null; readonly stderr: string }>((resolve, reject) => {
-    const args = [...preload, ...entryPoint, "train", ...small.split(" "), "--steps", "100000", "--run", run]
+    const args = [...preload, ...entryPoint, "train", ...flags.split(" "), "--run", run]
     const child = spawn(process.execPath, args, { stdio: ["ignore", "ignore", "pipe"] })
     let stderr = ""
     child.stderr.on("data", (chunk: Buffer) => (stderr += chunk.toString()))
@@ -63,8 +70,44 @@ describe("a training that is sent", () => {
 
   it("a second signal ends at once, in the middle of its checkpoint, with the code of that one", async () => {
     const run = join(root, "twice")
-    const ended = await interrupted(run, ["SIGINT", "SIGTERM"], ["--import", slow])
+    const ended = await interrupted(run, ["SIGINT", "SIGTERM"], { preload: ["--import", slow] })
     expect(ended).toEqual({ code: 143, stderr: "" })
     expect(readdirSync(join(run, "checkpoints")).filter((name) => /^\d+$/.test(name))).toEqual([])
   }, 180_000)
 })
+
+it("a training within --memory that is stopped goes on cut the same way, to the weights of one that is not", async () => {
+  const json = async (args: string) => {
+    const { code, stdout, stderr } = await inProcess([...args.split(" "), "--json"])
+    expect({ code, stderr }).toEqual({ code: 0, stderr: "" })
+    return JSON.parse(stdout)
+  }
+  // A model from random weights never answers: this pays for what it does write, so that there is something to learn.
+  const reward = join(root, "even.ts")
+  writeFileSync(
+    reward,
+    `export default ({ rollout: { completion: { tokens } } }) => tokens.filter((id) => id % 2 === 0).length / tokens.length`
+  )
+  const shape = "--min-entropy 0 --positions 2 --max-tokens 6 --group 2 --documents 4 --lr 0.01"
+  const larger = `--model preset:nano --corpus dials --reward ${reward} ${shape}`
+  const whole = await json(`train ${larger} --steps 1 --run ${join(root, "whole")}`)
+  const less = `${larger} --steps 12 --memory ${(whole.memory.total - 1) / 1e6}MB`
+  const undisturbed = await json(`train ${less} --run ${join(root, "undisturbed")}`)
+  expect(undisturbed.memory.total).toBeLessThan(whole.memory.total)
+  expect(undisturbed.metrics.grad_norm).toBeGreaterThan(0)
+
+  const run = join(root, "stopped")
+  const { code, stderr } = await interrupted(run, ["SIGINT"], { flags: less })
+  expect(code, stderr).toBe(130)
+  const resumed = await json(`resume ${run}`)
+  expect(resumed).toMatchObject({ steps: 12, hadEnded: false, weightsHash: undisturbed.weightsHash })
+  expect(cutOf(run)).toEqual(cutOf(join(root, "undisturbed")))
+  expect(cutOf(run)).not.toEqual(cutOf(join(root, "whole")))
+}, 180_000)
+
+/** How a run's manifest says that it is cut. */
+const cutOf = (run: string) => {
+  const { optimizer, batch } = JSON.parse(readFileSync(join(run, "manifest.json"), "utf8")).config
+  const { documentsPerMicroBatch, programsKept, remember } = optimizer
+  return { documentsPerMicroBatch, programsKept, remember, documentsPerUnit: batch.documentsPerUnit }
+}
