@@ -98,13 +98,22 @@ const codes = { SIGINT: 130, SIGTERM: 143 } as const
 /** npm passes a signal on that the terminal has sent already: what comes at once is one signal. */
 const sameSignalMs = 100
 
+/**
+ * Ends the process as if nobody had listened: a shell sees 128 and the number of the signal. To exit would end the threads
+ * first, and onnxruntime aborts when it comes back to one that is gone.
+ */
+const dieOf = (signal: keyof typeof codes): void => {
+  process.removeAllListeners(signal)
+  process.kill(process.pid, signal)
+}
+
 /** The first signal interrupts, and a run comes to a clean end; a second one ends the process at once. */
 const watchSignals = () => {
   let first: { readonly code: number; readonly at: number } | undefined
   for (const signal of ["SIGINT", "SIGTERM"] as const) {
     process.on(signal, () => {
       if (first === undefined) first = { code: codes[signal], at: performance.now() }
-      else if (performance.now() - first.at > sameSignalMs) process.exit(codes[signal])
+      else if (performance.now() - first.at > sameSignalMs) dieOf(signal)
     })
   }
   return { code: () => first?.code }
