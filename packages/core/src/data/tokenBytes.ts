@@ -47,6 +47,10 @@ export function tokenBytes(json: unknown, file = "tokenizer.json"): TokenBytes {
   for (const entry of added) {
     if (!isRecord(entry) || typeof entry.content !== "string") return fail("an added token without `content`")
     const id = checkedId(entry.id, entry.content, limit, fail)
+    const own = vocabulary.get(entry.content)
+    if (entry.special !== true && own !== undefined && own !== id) {
+      return fail(`the added token ${JSON.stringify(entry.content)} has the id ${id}, but ${own} in the vocabulary`)
+    }
     // Gemma lists plain vocabulary such as "▁▁" as added tokens too: those keep the meaning they have in the vocabulary.
     if (entry.special === true || !vocabulary.has(entry.content)) contents.push([id, utf8.encode(entry.content)])
   }

@@ -171,6 +171,11 @@ describe("an unusable tokenizer", () => {
       {},
       'the added token "c" strips white space beside it, which would lose text'
     ],
+    [
+      { added_tokens: [{ id: 2, content: "b", special: false }] },
+      {},
+      'the added token "b" has the id 2, but 1 in the vocabulary'
+    ],
     [{ added_tokens: [{ content: "c", id: 9999 }] }, {}, /^token "c" has the id 9999; of a vocabulary of this size/]
   ])("%j %j is refused by name", async (changes, model, problem) => {
     const message = (await failure(byteLevel(changes, model))).replace("tokenizer.json: ", "")
