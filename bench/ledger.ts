@@ -16,6 +16,12 @@ if (corpus === undefined) {
   process.stderr.write("bench/ledger.ts MODEL CORPUS [STEPS] [CHECKPOINT EVERY]: a model and a corpus were expected\n")
   process.exit(2)
 }
+if (!(Number(steps) > Number(every))) {
+  process.stderr.write(
+    `bench/ledger.ts: steps up to the first checkpoint are not counted, so more than ${every} are needed, not ${steps}\n`
+  )
+  process.exit(2)
+}
 
 const root = mkdtempSync(join(tmpdir(), "foretoken-bench-"))
 const run = join(root, "run")
