@@ -155,7 +155,7 @@ const useHere = (use: Use, directory: string, storage: string) =>
       return yield* twice(seconds(began), update)
     }
     const { config, weights }: KeptModel = yield* storage === "file" ? loadKeptModel(directory) : loadModel(directory)
-    const resident = yield* Evaluator.uploadWeights(weights)
+    const resident = yield* Evaluator.moveWeights(weights)
     const load = seconds(began)
     if (use === "score") {
       const { score } = yield* makeScorer(config, programs)

@@ -74,7 +74,8 @@ export const model = modelFlag.pipe(
 export const storage = Flag.Literals("storage", ["f32", "file"]).pipe(
   usually(
     "f32",
-    "how weights are kept: file leaves F16 and BF16 in two bytes and widens them where they are used, for less memory"
+    "how weights are kept: file leaves F16 and BF16 in two bytes and widens them where they are used, which takes some half of " +
+      "the memory; sampling, which widens all of them for every token, then takes several times as long"
   )
 )
 

@@ -22,6 +22,7 @@ interface NodeOptions {
 export class Emitter {
   readonly #model: Model
   readonly #nodes: Array<NodeProto> = []
+  readonly #first: Array<NodeProto> = []
   readonly #produced = new Set<string>()
 
   private constructor(model: Model) {
@@ -44,6 +45,22 @@ export class Emitter {
 
   fresh(): string {
     return `v${this.#model.names++}`
+  }
+
+  /**
+   * A node that comes first in its graph, for what reads nothing but what is given from outside. onnxruntime runs a node once
+   * something reads it, the later one of the graph before the earlier: a value that is made late then lives shortly.
+   */
+  nodeBeforeAll(opType: string, inputs: ReadonlyArray<string>, attributes: ReadonlyArray<AttributeProto>): string {
+    const [output] = this.nodes(opType, inputs, 1, { attributes })
+    const node = this.#nodes.pop()
+    if (node !== undefined) this.#first.push(node)
+    return output
+  }
+
+  /** Whether a value is an output of a node that may stand anywhere in this graph. */
+  isMadeHere(name: string): boolean {
+    return this.#produced.has(name)
   }
 
   /** Appends a node with one output. */
@@ -108,7 +125,7 @@ export class Emitter {
       claimed.add(own)
       return valueInfo(own, type)
     })
-    return { name, node: this.#nodes, initializer: [], input, output }
+    return { name, node: [...this.#first, ...this.#nodes], initializer: [], input, output }
   }
 
   get initializers(): ReadonlyArray<TensorProto> {

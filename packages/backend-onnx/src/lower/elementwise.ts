@@ -37,8 +37,11 @@ export const elementwise: { readonly [O in Unary | Binary | "cast" | "stopGradie
   abs: named("Abs"),
   not: named("Not"),
   cast: (emit, [x], { params, inputs: [{ dtype }] }) => {
-    const kept = isHalf(dtype) ? emit.node("BitCast", [x], { attributes: [attribute.int("to", halfType[dtype])] }) : x
-    return emit.node("Cast", [kept], { attributes: [attribute.int("to", dataType[params.dtype])] })
+    const to = [attribute.int("to", dataType[params.dtype])]
+    if (!isHalf(dtype)) return emit.node("Cast", [x], { attributes: to })
+    const bits = [attribute.int("to", halfType[dtype])]
+    if (!emit.isMadeHere(x)) return emit.nodeBeforeAll("Cast", [emit.nodeBeforeAll("BitCast", [x], bits)], to)
+    return emit.node("Cast", [emit.node("BitCast", [x], { attributes: bits })], { attributes: to })
   },
   stopGradient: (_, [x]) => x,
 

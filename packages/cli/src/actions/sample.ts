@@ -50,7 +50,7 @@ const sampled = Effect.fnUntraced(function* (input: Input) {
   const generator = yield* makeGenerator(config, settings, yield* makeProgramCache)
   // The trunk is the prompt without its last token: that one begins every branch, and predicts the first draw.
   const anchor = ids.length - 1
-  const completions = yield* generator.generate(yield* Evaluator.uploadWeights(weights), {
+  const completions = yield* generator.generate(yield* Evaluator.moveWeights(weights), {
     trunk: {
       documents: 1,
       length: Math.max(1, anchor),

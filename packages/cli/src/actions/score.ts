@@ -98,7 +98,7 @@ const scoreTokens = Effect.fnUntraced(function* (
     return yield* new InputError({ message })
   }
   const scorer = yield* makeScorer(config, yield* makeProgramCache)
-  const scores = yield* scorer.score(yield* Evaluator.uploadWeights(weights), {
+  const scores = yield* scorer.score(yield* Evaluator.moveWeights(weights), {
     documents: 1,
     length: ids.length,
     tokens: ids
@@ -115,7 +115,7 @@ const scoreCorpus = Effect.fnUntraced(function* (input: Input, name: string) {
   const windowLength = Math.min(input.maxTokens ?? 1024, config.maxPositions)
   const batch = Math.min(8, Math.max(1, Math.floor(largestLogits / (windowLength * config.vocabSize))))
   const scorer = yield* makeScorer(config, yield* makeProgramCache)
-  const weights = yield* Evaluator.uploadWeights(kept)
+  const weights = yield* Evaluator.moveWeights(kept)
   const progress = yield* makeProgress({ title: "scoring", unit: "tokens", total: "unknown" })
   let totals: Totals = noTotals
   let documents = 0

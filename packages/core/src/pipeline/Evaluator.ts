@@ -16,6 +16,7 @@ import { rolloutUniforms } from "../random/draw.ts"
 import { packTrunk } from "../rl/Batch.ts"
 import type { BackendError, Buffer, Value } from "../tensor/Backend.ts"
 import { Backend } from "../tensor/Backend.ts"
+import type { HostTensor } from "../tensor/HostTensor.ts"
 import { makeBoundedProgramCache, programsKept } from "../tensor/ProgramCache.ts"
 import { packRequest, trunkMultiple } from "./packRequest.ts"
 import { entropiesOf } from "./ProblemSource.ts"
@@ -160,6 +161,29 @@ export const uploadWeights = <A extends Value>(
     const uploads = Object.fromEntries(Object.entries(weights).map(([name, value]) => [name, upload(value)]))
     return Effect.all(uploads, { concurrency: 2 })
   })
+
+/**
+ * The same of weights that nobody else reads: each leaves the host's memory once the backend has it, so that they are never there
+ * twice. What was given is empty afterwards.
+ */
+export const moveWeights = (
+  weights: WeightsOf<HostTensor>
+): Effect.Effect<WeightsOf<Value>, StageError, Backend | Scope.Scope> =>
+  Effect.gen(function* () {
+    const backend = yield* Backend
+    const moved: Record<string, Value> = {}
+    for (const [name, value] of Object.entries(weights)) {
+      moved[name] = yield* backend.upload(value)
+      letGo(value)
+    }
+    return moved
+  })
+
+/** Memory that other tensors lie in too stays. */
+const letGo = ({ data }: HostTensor): void => {
+  const { buffer, byteLength } = data
+  if (buffer instanceof ArrayBuffer && byteLength === buffer.byteLength) buffer.transfer(0)
+}
 
 const recordOf = ({ problem, entropy, tags }: HeldOutPosition) => ({ documentId: problem.document.id, entropy, tags })
 
