@@ -5,7 +5,8 @@
  * - A **defect** (throw, die, an interruption from inside, the time limit) is a crash: the caller gets `ActorCrashed`, the
  *   scope of this incarnation closes (finalizers run once), and after a back-off `make` builds the next one. Messages in
  *   the mailbox survive. The message that crashed is not delivered again (at most once): its caller decides.
- * - The **first** `make` belongs to the spawner, who gets its failure as it is. Any later one that fails is a crash.
+ * - A **typed failure** of the first `make` is the spawner's, who gets it as it is: nothing has been served yet. A defect of it, and
+ *   any failure of a later one, is a crash. Past the budget the spawner of what has never served gets `ActorStopped`.
  * - A `make` that fails more often in a row than the budget says is past it, however slowly: nobody would ever be answered.
  * - Past the **budget** the actor stops: everyone who waits and everyone who comes gets `ActorStopped` at once, and the
  *   failure goes to the supervisor, or to whoever watches `failed`.
@@ -84,7 +85,10 @@ const defectsOnly = (cause: Cause.Cause<unknown>) => {
 /** An actor as its supervisor sees it, whatever its protocol. */
 export interface Supervised {
   readonly ref: { readonly name: string; readonly stats: Stats }
-  /** Starts it with an empty mailbox: at first, and again after it has stopped. */
+  /**
+   * Starts it with an empty mailbox: at first, and again after it has stopped. `onFailed` hears of a spent budget, unless nothing
+   * was ever served: that is for the spawner, who waits.
+   */
   readonly start: (onFailed: (failure: ActorFailed) => Effect.Effect<unknown>) => Effect.Effect<void>
   /** Stops it as the scope's `exit` says; afterwards every caller is answered and every finalizer has run. */
   readonly stop: (exit: Exit.Exit<unknown, unknown>, reason: string) => Effect.Effect<void>
@@ -92,7 +96,7 @@ export interface Supervised {
 
 interface Actor<P extends Protocol.Protocol, E> extends Supervised {
   readonly ref: ActorRef<P>
-  /** Waits for the first `make`. */
+  /** Waits until a first `make` has come through. */
   readonly ready: Effect.Effect<void, E | ActorStopped>
 }
 
@@ -117,17 +121,14 @@ export const make = <P extends Protocol.Protocol, E, R>(
     let fiber: Fiber.Fiber<void> | undefined
     let running: Envelope | undefined
     let during = "make"
+    let hasServed = false
 
-    const inTime = <A, E, R, E2>(
-      work: Effect.Effect<A, E, R>,
-      least: Duration.Duration,
-      late: (reason: string) => Effect.Effect<never, E2>
-    ): Effect.Effect<A, E | E2, R> => {
+    const inTime = <A, E, R>(work: Effect.Effect<A, E, R>, least: Duration.Duration): Effect.Effect<A, E, R> => {
       if (timeLimit === undefined) return work
       const duration = Duration.max(Duration.fromInputUnsafe(timeLimit), least)
       return Effect.timeoutOrElse(work, {
         duration,
-        orElse: () => late(`no answer within ${Duration.format(duration)}`)
+        orElse: () => Effect.die(new Error(`no answer within ${Duration.format(duration)}`))
       })
     }
 
@@ -137,11 +138,12 @@ export const make = <P extends Protocol.Protocol, E, R>(
       const delivery = { actor: name, request, payload }
       const handled = Effect.suspend(() => handler(payload))
       const delivered = Effect.suspend(() => transport.deliver(delivery, handled))
-      return inTime(delivered, Duration.zero, (reason) => Effect.die(new Error(reason)))
+      return inTime(delivered, Duration.zero)
     }
 
     const serve = Effect.fnUntraced(function* (handlers: Protocol.Handlers<P>) {
       phase = "serving"
+      hasServed = true
       Deferred.doneUnsafe(ready, Exit.void)
       while (true) {
         during = "finalizers"
@@ -175,11 +177,7 @@ export const make = <P extends Protocol.Protocol, E, R>(
       phase = "making"
       during = "make"
       counts.incarnations++
-      return inTime(
-        transport.make(name, options.make),
-        Duration.minutes(1),
-        (reason) => new ActorStopped({ actor: name, reason: `its make gave ${reason}` })
-      )
+      return inTime(transport.make(name, options.make), Duration.minutes(1))
     }).pipe(
       Effect.flatMap((handlers) => Effect.catchIf(serve(handlers), Cause.isDone, () => Effect.void)),
       Effect.scoped
@@ -193,8 +191,8 @@ export const make = <P extends Protocol.Protocol, E, R>(
         unmade = phase === "making" ? unmade + 1 : 0
         if (Exit.isSuccess(exit)) return
         if (phase === "stopped") return yield* defectsOnly(exit.cause)
-        if (!Deferred.isDoneUnsafe(ready)) {
-          // Nothing has been served yet, so this is a failure of `make`, with its type.
+        if (!hasServed && Cause.hasFails(exit.cause) && !Cause.hasDies(exit.cause)) {
+          // This is a failure of `make`, with its type.
           Deferred.doneUnsafe(ready, Exit.failCause(exit.cause as Cause.Cause<E>))
           return
         }
@@ -226,7 +224,7 @@ export const make = <P extends Protocol.Protocol, E, R>(
             running = undefined
           })
         ),
-        Effect.catch(onFailed),
+        Effect.catch((failure) => (hasServed ? onFailed(failure) : Effect.void)),
         Effect.asVoid,
         Effect.provideContext(context),
         Effect.forkDetach

@@ -24,11 +24,29 @@ export interface Connection {
   readonly send: (request: Request) => void
 }
 
-/** Starts a thread and waits until its backend is there; fails with what is wrong. The thread ends with the scope. */
+/**
+ * Starts a thread and waits until its backend is there; fails with what is wrong. The thread ends with the scope. One that ends
+ * before it says anything is started once more.
+ */
 export const connect = (
   source: BackendSource,
-  { name: threadName, timeout }: ThreadOptions
+  options: ThreadOptions
 ): Effect.Effect<Connection, string, Scope.Scope> =>
+  connectOnce(source, options).pipe(
+    Effect.retry({ times: 1, while: ({ _tag }) => _tag === "ended" }),
+    Effect.mapError(({ reason }) => reason)
+  )
+
+/** Why there is no connection: the thread has ended, or its backend cannot be had. */
+interface Failed {
+  readonly _tag: "ended" | "unusable"
+  readonly reason: string
+}
+
+const connectOnce = (
+  source: BackendSource,
+  { name: threadName, timeout }: ThreadOptions
+): Effect.Effect<Connection, Failed, Scope.Scope> =>
   Effect.gen(function* () {
     const ferry = makeFerry(slots)
     const workerData: WorkerData = { source, ferry }
@@ -52,22 +70,23 @@ export const connect = (
     }
     yield* Effect.addFinalizer(() => Effect.sync(() => end("its scope has closed")))
 
-    const name = yield* Effect.callback<string, string>((resume) => {
+    const name = yield* Effect.callback<string, Failed>((resume) => {
+      const fail = (_tag: Failed["_tag"], reason: string) => resume(Effect.fail({ _tag, reason }))
       worker.on("error", (cause) => {
         end(causeOf(cause))
-        resume(Effect.fail(causeOf(cause)))
+        fail("ended", causeOf(cause))
       })
       worker.on("messageerror", (cause) => end(`an answer of it cannot be read: ${causeOf(cause)}`))
       worker.on("exit", (code) => {
         end(`exit code ${code}`)
-        resume(Effect.fail(`its thread ended with exit code ${code}`))
+        fail("ended", `its thread ended with exit code ${code}`)
       })
       worker.on("message", (answer: Answer) => {
         switch (answer._tag) {
           case "ready":
             return resume(Effect.succeed(answer.name))
           case "unusable":
-            return resume(Effect.fail(answer.reason))
+            return fail("unusable", answer.reason)
           case "damaged":
             return end(answer.reason)
           case "emptied": {

@@ -282,24 +282,57 @@ describe("the restart budget", () => {
 })
 
 describe("spawning", () => {
-  it.effect("gives the failure of the first `make` to the spawner as it is", () =>
+  it.effect("gives a typed failure of the first `make` to the spawner as it is, at once", () =>
     Effect.gen(function* () {
-      const make = Effect.andThen(Effect.fail({ _tag: "NoSuchModel" } as const), makeCounter(trace()))
+      let made = 0
+      const make = Effect.suspend(() => {
+        made++
+        return Effect.andThen(Effect.fail({ _tag: "NoSuchModel" } as const), makeCounter(trace()))
+      })
       expect(yield* Effect.flip(Actor.spawn(Counter, { ...options, make }))).toEqual({ _tag: "NoSuchModel" })
-      const defect = yield* Effect.exit(Actor.spawn(Counter, { ...options, make: Effect.die(new Error("broken")) }))
-      expect(String(defect)).toContain("broken")
+      expect(made).toBe(1)
     })
   )
 
-  it.effect("fails typed where the first `make` never ends", () =>
-    Effect.gen(function* () {
-      const spawning = Actor.spawn(Counter, { ...options, timeLimit: "10 seconds", make: Effect.never })
-      const spawned = yield* Effect.forkChild(Effect.exit(spawning))
-      yield* TestClock.adjust("1 minute")
-      const reason = "its make gave no answer within 1m"
-      expect(yield* Fiber.join(spawned)).toEqual(Exit.fail(new ActorStopped({ actor: "counter", reason })))
-    }).pipe(Effect.scoped)
-  )
+  for (const [how, crash] of [
+    ["dies", Effect.die(new Error("broken"))],
+    ["interrupts itself", Effect.interrupt],
+    ["never ends", Effect.never]
+  ] as const) {
+    it.effect(`outlives a first \`make\` that ${how}: it is made again, within the budget`, () =>
+      Effect.gen(function* () {
+        let made = 0
+        const make = Effect.suspend(() => (++made <= 2 ? crash : makeCounter(trace())))
+        const spawning = Actor.spawn(Counter, { ...options, timeLimit: "10 seconds", make })
+        const spawned = yield* Effect.forkChild(spawning)
+        yield* TestClock.adjust("3 minutes")
+        const ref = yield* Fiber.join(spawned)
+        expect(yield* ref.ask("Add", { n: 1 })).toBe(1)
+        expect(ref.stats).toMatchObject({ phase: "serving", restarted: 2 })
+      })
+    )
+  }
+
+  for (const [how, crash, said] of [
+    ["dies", Effect.die(new Error("broken")), "Error: broken"],
+    ["never ends", Effect.never, "Error: no answer within 1m"]
+  ] as const) {
+    it.effect(`fails typed, with the cause, past the budget of a first \`make\` that ${how}`, () =>
+      Effect.gen(function* () {
+        let made = 0
+        const make = Effect.andThen(
+          Effect.sync(() => made++),
+          crash
+        )
+        const spawning = Actor.spawn(Counter, { ...options, timeLimit: "10 seconds", make })
+        const spawned = yield* Effect.forkChild(Effect.exit(spawning))
+        yield* TestClock.adjust("10 minutes")
+        const reason = `actor counter crashed 3 times and is out of restarts, last in make: ${said}`
+        expect(yield* Fiber.join(spawned)).toEqual(Exit.fail(new ActorStopped({ actor: "counter", reason })))
+        expect(made).toBe(3)
+      })
+    )
+  }
 
   it.effect("can be interrupted while `make` runs, whose finalizers then run", () =>
     Effect.gen(function* () {

@@ -209,6 +209,22 @@ describe("spawning a child", () => {
     })
   )
 
+  it.effect("whose first `make` crashes past its budget tells the spawner and nobody else", () =>
+    Effect.gen(function* () {
+      const { supervisor, refs } = yield* family("one-for-all", 1)
+      let made = 0
+      const make = Effect.suspend(() => Effect.die(new Error(`broken ${++made}`)))
+      const child = { name: "late", capacity: 1, restart: atOnce(1), make }
+      const error = yield* Effect.flip(supervisor.spawn(Counter, child))
+      expect(error.message).toMatch(/^actor late has stopped: .* out of restarts, last in make: Error: broken 2$/)
+      yield* TestClock.adjust("1 minute")
+      expect(supervisor.stats).toMatchObject({ restarted: 0, down: false })
+      expect(supervisor.stats.actors.length).toBe(3)
+      expect(yield* refs[0].ask("Add", { n: 1 })).toBe(1)
+      expect(made).toBe(2)
+    })
+  )
+
   it.effect("that is still being made when all are started again ends with ActorStopped and is not brought back", () =>
     Effect.gen(function* () {
       const { supervisor, refs } = yield* family("one-for-all", 1)

@@ -2,11 +2,12 @@ import { join } from "node:path"
 import { describe, expect, it } from "@effect/vitest"
 import { Effect, Fiber } from "effect"
 import { TestClock } from "effect/testing"
+import { Transport } from "../../src/actor/Transport.ts"
 import * as Corpus from "../../src/data/Corpus.ts"
 import type { PipelineOptions } from "../../src/pipeline/Pipeline.ts"
 import { audit, live, readLedger } from "../../src/run/Ledger.ts"
 import { temporaryDirectory } from "../temporary.ts"
-import { dials, pipelineOf, run } from "./fixtures.ts"
+import { dials, isThere, pipelineOf, run } from "./fixtures.ts"
 
 const directory = temporaryDirectory()
 const at = (name: string) => join(directory, name)
@@ -22,9 +23,9 @@ const options = { steps: 3, timeLimit: "1 hour" } as const
 const ways = ["dies", "throws", "stalls", "does it and dies"] as const
 type Way = (typeof ways)[number]
 
-type Handle<P, A, E> = (payload: P) => Effect.Effect<A, E>
+type Handle<P, A, E, R> = (payload: P) => Effect.Effect<A, E, R>
 /** A handler of which some calls, counting from 0, go wrong in a way. */
-type Break = <P, A, E>(handle: Handle<P, A, E>) => Handle<P, A, E>
+type Break = <P, A, E, R>(handle: Handle<P, A, E, R>) => Handle<P, A, E, R>
 const breaking = (way: Way, isBroken: (call: number) => boolean) => {
   const seen = { calls: 0, broken: 0 }
   const broken: Break = (handle) => (payload) => {
@@ -138,6 +139,46 @@ describe("a stage that fails", () => {
           const { records } = yield* readLedger(join(at(name), "ledger"))
           expect(records.at(-1)).toMatchObject({ _tag: "ended", how: "failed" })
           expect(audit(live(records)).violations).toEqual([])
+        })
+      )
+    }
+  }
+})
+
+describe("a stage that fails while its run is brought to life", () => {
+  const short = { ...options, steps: 1 }
+  const undisturbed = Effect.runSync(Effect.cached(run(small(), { ...short, run: at("brought to life") })))
+  /** A run of one step, with the makes of an actor broken. */
+  const runWith = (actor: string, broken: Break, name: string) => {
+    const make = <A, E, R>(name: string, make: Effect.Effect<A, E, R>) =>
+      name === actor ? Effect.suspend(() => broken(() => make)(undefined)) : make
+    const transport = { ...Transport.defaultValue(), make }
+    return inVirtualTime(Effect.provideService(run(small(), { ...short, run: at(name) }), Transport, transport))
+  }
+
+  for (const actor of ["policy-store", "sampler-0", "verifier", "replay-buffer", "optimizer", "problems"]) {
+    for (const way of ways) {
+      it.effect(`once is made again, and the run comes to the same weights: ${actor} ${way}`, () =>
+        Effect.gen(function* () {
+          const fault = breaking(way, (call) => call === 0)
+          const { weightsHash } = yield* runWith(actor, fault.broken, `first make ${actor} ${way}`)
+          expect(fault.seen).toEqual({ calls: 2, broken: 1 })
+          expect(weightsHash).toBe((yield* undisturbed).weightsHash)
+        })
+      )
+    }
+
+    for (const way of ["dies", "throws", "stalls"] as const) {
+      it.effect(`every time ends the run with its cause, past the budget, and leaves nothing: ${actor} ${way}`, () =>
+        Effect.gen(function* () {
+          const name = `never made ${actor} ${way}`
+          const fault = breaking(way, () => true)
+          const error = yield* Effect.flip(runWith(actor, fault.broken, name))
+          expect(error._tag).toBe("ActorStopped")
+          expect(error.message).toContain(`${actor} crashed 6 times and is out of restarts, last in make: Error: `)
+          expect(error.message).toMatch(way === "stalls" ? /no answer within/ : /a fault/)
+          expect(fault.seen.broken).toBe(6)
+          expect(isThere(at(name))).toBe(false)
         })
       )
     }

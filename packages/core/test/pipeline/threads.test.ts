@@ -73,6 +73,9 @@ describe("a pipeline whose actors compute on threads", () => {
     { stage: "the optimizer", program: "train", after: 0, how: "exit", pipeline: pipelineOf() },
     { stage: "the optimizer", program: "train", after: 3, how: "forever", pipeline: pipelineOf() },
     { stage: "the search for problems", program: "score", after: 1, how: "exit", pipeline: pipelineOf() },
+    // While the run is brought to life.
+    { stage: "the search for problems", program: "score", after: 0, how: "exit", pipeline: pipelineOf() },
+    { stage: "the optimizer", program: "upload", after: 2, how: "exit", pipeline: pipelineOf() },
     // Computes only for a reward that asks the model.
     { stage: "the verifier", program: "truth", after: 2, how: "exit", pipeline: gain }
   ]) {

@@ -132,7 +132,7 @@ interface PlantedBug {
 export const plantedBugs: ReadonlyArray<PlantedBug> = [
   {
     name: "a disk that acknowledges before it has synced",
-    seed: 1,
+    seed: 3,
     parts: () => ({}),
     settings: { disk: acknowledgesBeforeSync },
     says: /^power is lost, and with it the record of an update/

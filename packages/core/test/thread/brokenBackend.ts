@@ -9,7 +9,11 @@ import type { Ferry, Request, WorkerData } from "../../src/thread/messages.ts"
 
 export interface Options {
   readonly refuses?: boolean
-  /** Programs whose names begin so run as often as the file says, and break then; the file is gone after that. */
+  /** The thread ends before its backend is there, as often as the file says. */
+  readonly endsAtFirst?: string
+  /**
+   * Programs whose names begin so ("upload": uploads) run as often as the file says, and break then; the file is gone after that.
+   */
   readonly breaksOnce?: { readonly program: string; readonly how: string; readonly file: string }
   /** Values of at least so many bytes arrive as often as the file says, and then one with a bit flipped; the file is gone after that. */
   readonly flipsOnce?: { readonly bytes: number; readonly file: string }
@@ -18,10 +22,13 @@ export interface Options {
 export const makeBackend = (options: Options) =>
   Effect.gen(function* () {
     if (options.refuses) throw new Error("no such device")
+    if (options.endsAtFirst !== undefined && countDown(options.endsAtFirst, -1) >= 0) process.exit(3)
     if (options.flipsOnce !== undefined) flipInTransit(options.flipsOnce)
     const reference = yield* Backend
     return {
       ...reference,
+      upload: (value: Parameters<typeof reference.upload>[0]) =>
+        Effect.andThen(breakingOnce(options, "upload"), reference.upload(value)),
       compile: (graph: Parameters<typeof reference.compile>[0], settings: Parameters<typeof reference.compile>[1]) =>
         Effect.map(reference.compile(graph, settings), ({ run }) => ({
           run: (inputs: Parameters<typeof run>[0]) =>
@@ -38,14 +45,14 @@ const breakingOnce = ({ breaksOnce }: Options, program: string): Effect.Effect<v
   })
 
 /** The number in the file, one less than before; the file is gone when it falls below 0, and after that nothing is counted. */
-const countDown = (file: string): number => {
+const countDown = (file: string, gone = 0): number => {
   try {
     const left = Number(readFileSync(file, "utf8")) - 1
     if (left < 0) rmSync(file)
     else writeFileSync(file, String(left))
     return left
   } catch {
-    return 0
+    return gone
   }
 }
 

@@ -1,4 +1,4 @@
-import { writeFileSync } from "node:fs"
+import { existsSync, readFileSync, writeFileSync } from "node:fs"
 import { join } from "node:path"
 import { describe, expect, it } from "@effect/vitest"
 import { Effect, Exit, Fiber, Scope } from "effect"
@@ -126,6 +126,20 @@ describe("a thread with a backend", () => {
       const buffer = yield* one.backend.upload(x)
       const error = yield* Effect.flip(other.backend.read(buffer))
       expect(error.reason).toBe("this is a buffer of another backend (f32[2])")
+    }).pipe(Effect.scoped)
+  )
+
+  it.live("that ends before it says anything is started once more, and then fails with the cause", () =>
+    Effect.gen(function* () {
+      const file = join(directory, "starts")
+      const starting = startThread({ module, options: { endsAtFirst: file } }, { name: "test" })
+      writeFileSync(file, "1")
+      expect(yield* running(yield* starting, "double")).toEqual([HostTensor.f32([2], [2, 4])])
+      expect(existsSync(file)).toBe(false)
+      writeFileSync(file, "9")
+      const error = yield* Effect.flip(starting)
+      expect(error).toMatchObject({ _tag: "BackendError", reason: "its thread ended with exit code 3" })
+      expect(readFileSync(file, "utf8")).toBe("7")
     }).pipe(Effect.scoped)
   )
 

@@ -23,6 +23,8 @@ const middle = 15
 /** Changes of the disk that a slow one goes on for. */
 const slowFor = 20
 
+const crash = Effect.die(new Error("crashed by the simulation"))
+
 /** What happened, in a line that is made when somebody asks. */
 export interface Happening {
   readonly kind: string
@@ -116,7 +118,6 @@ export class Life {
   #deliverFaulty<A, E>(fault: Fault, what: MessageFault, delivery: Delivery, handle: Effect.Effect<A, E>) {
     const hit = () => this.#hit(fault, showDelivery(delivery))
     const begins = Effect.sync(hit)
-    const crash = Effect.die(new Error("crashed by the simulation"))
     switch (what._tag) {
       case "Crash":
         if (what.when === "before") return Effect.andThen(begins, crash)
@@ -147,9 +148,17 @@ export class Life {
     make: Effect.Effect<A, E, R>
   ): Effect.Effect<A, E, R> {
     this.#hit(fault, actor)
-    // A backend that is not there is a failure of every stage's `make`.
-    if (what._tag === "Refuse") return Effect.fail(new BackendError({ backend: "modelled", reason: "refused" }) as E)
-    return what._tag === "Stall" ? Effect.andThen(Effect.sleep(what.millis), make) : this.#die(what)
+    switch (what._tag) {
+      case "Refuse":
+        // A backend that is not there is a failure of every stage's `make`.
+        return Effect.fail(new BackendError({ backend: "modelled", reason: "refused" }) as E)
+      case "Crash":
+        return Effect.andThen(what.when === "before" ? Effect.void : make, crash)
+      case "Stall":
+        return Effect.andThen(Effect.sleep(what.millis), make)
+      default:
+        return this.#die(what)
+    }
   }
 
   /** The disk of this life, booted now. */

@@ -26,7 +26,11 @@ export type DiskFault =
 /** What becomes of the n-th building of an actor's state. */
 export type ActorFault =
   /** Its backend refuses. */
-  { readonly _tag: "Refuse" } | { readonly _tag: "Stall"; readonly millis: number } | Death
+  | { readonly _tag: "Refuse" }
+  /** It crashes, as when its thread ends: before anything is built, or once all is and nobody was told. */
+  | { readonly _tag: "Crash"; readonly when: "before" | "after" }
+  | { readonly _tag: "Stall"; readonly millis: number }
+  | Death
 
 /** The end of the process; with the power goes what was not synced, all but this share of each file. */
 export type Death = { readonly _tag: "Kill" } | { readonly _tag: "PowerLoss"; readonly keeps: number }
@@ -78,7 +82,12 @@ const diskFault: fc.Arbitrary<DiskFault> = fc.oneof(
   fc.record({ _tag: fc.constant("Torn" as const), arrives: share }),
   death
 )
-const actorFault: fc.Arbitrary<ActorFault> = fc.oneof(fc.constant({ _tag: "Refuse" as const }), stall, death)
+const actorFault: fc.Arbitrary<ActorFault> = fc.oneof(
+  fc.constant({ _tag: "Refuse" as const }),
+  fc.record({ _tag: fc.constant("Crash" as const), when: fc.constantFrom("before" as const, "after" as const) }),
+  stall,
+  death
+)
 
 const faults = (extent: Extent): fc.Arbitrary<Fault> => {
   /** Every kind as often as any other, however few there are of it. */

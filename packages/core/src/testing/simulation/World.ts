@@ -160,9 +160,9 @@ const brokenEnding = (life: Life, ending: Ending<RunResult, PipelineError>, repo
   return isSurvivable(life) ? `the run fails over what it should survive: ${report.reason}` : undefined
 }
 
-/** Whoever crashes or is stuck is restarted and asked once more; the rest is a matter of patience. */
+/** Whoever crashes or is stuck, also while it is made, is restarted and asked once more; the rest is a matter of patience. */
 const isSurvivable = ({ hits }: Life): boolean => {
-  const crashed = hits.filter(({ fault: { place, what } }) => place === "message" && isCrash(what))
+  const crashed = hits.filter(({ fault: { what } }) => isCrash(what))
   const harmless = hits.filter(({ fault: { what } }) => !isCrash(what) && patience.has(what._tag))
   return crashed.length <= 1 && crashed.length + harmless.length === hits.length
 }
