@@ -44,7 +44,7 @@ export const makeMeter = (backend: Service): Meter => {
       return timed("compile", program)
     },
     apply: (routine) => timed("apply", service.apply(routine)),
-    read: (buffer) => timed("read", service.read(buffer)),
+    read: (buffer, into) => timed("read", service.read(buffer, into)),
     upload: (value) => timed("write", service.upload(value)),
     write: (buffer, value) => timed("write", service.write(buffer, value)),
     thread: (options) =>
