@@ -79,7 +79,7 @@ const planWith = (peaks: Peaks, pipeline: Pipeline, context: Context, samplers: 
 
 /**
  * The pipeline with its batches cut so that it fits into `budget` bytes; fails with the least that it can take. What comes
- * first is faster: fewer documents at a time and fewer programs kept, then layers that are computed again. Nothing of what
+ * first is faster: fewer programs kept and fewer documents at a time, then layers that are computed again. Nothing of what
  * is optimised changes: gradients are sums over the whole batch, however it is cut. It follows from shapes and budget alone.
  */
 export const fitMemory = (
@@ -92,8 +92,9 @@ export const fitMemory = (
   const { documentsPerMicroBatch, programsKept, remember } = optimizer.settings
   const ways = (remember === "all" ? (["all", "layers"] as const) : (["layers"] as const)).flatMap((way: Remember) =>
     halves(batch.documentsPerUnit).flatMap((unit) =>
-      [...new Set([programsKept, 1])].flatMap((kept) =>
-        halves(documentsPerMicroBatch).map((cut) => ({
+      fewer(programsKept).flatMap((kept) =>
+        // Documents are cut up before fewer than two programs are kept, not before fewer than four.
+        (kept > 2 ? [documentsPerMicroBatch] : halves(documentsPerMicroBatch)).map((cut) => ({
           ...pipeline,
           batch: { ...batch, documentsPerUnit: unit },
           optimizer: optimizer.cut({ documentsPerMicroBatch: cut, programsKept: kept, remember: way })
@@ -117,6 +118,9 @@ export const gigabytes = (bytes: number): string => `${(bytes / 1e9).toFixed(byt
 
 /** Down to 1. */
 const halves = (n: number): ReadonlyArray<number> => (n <= 1 ? [n] : [n, ...halves(Math.ceil(n / 2))])
+
+/** The programs that may be kept instead of so many. */
+const fewer = (kept: number): ReadonlyArray<number> => [...new Set([kept, Math.min(kept, 2), 1])]
 
 /** onnxruntime runs nodes in an order of its own and its memory has gaps: 1.1 to 1.6 times what `liveness` says, as measured. */
 const slack = 1.6

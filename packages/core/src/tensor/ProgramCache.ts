@@ -47,9 +47,9 @@ export const makeBoundedProgramCache = (most: number): Effect.Effect<ProgramCach
   })
 
 /**
- * Programs that are kept, by what they are for. Training ones keep their memory, so they are few; each of the others is a
- * few MB and a tenth of a second to compile.
+ * Programs that are kept, by what they are for. Training ones keep their memory, so they are few, and fewer where memory is
+ * short (`fitMemory`); each of the others is a few MB and a tenth of a second to compile.
  */
-export const programsKept = { training: 2, sampling: 32, scoring: 16 } as const
+export const programsKept = { training: 4, sampling: 32, scoring: 16 } as const
 
 export const makeProgramCache: Effect.Effect<ProgramCache, never, Scope.Scope> = makeBoundedProgramCache(Infinity)

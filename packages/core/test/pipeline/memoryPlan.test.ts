@@ -61,6 +61,8 @@ describe("a plan of memory", () => {
       }),
       { numRuns: 8, seed: 6 }
     )
+    const fitsAll = Result.getOrThrow(fitMemory(cutTo(4, "all", 4), deep, 1, largest)).optimizer.settings
+    expect(fitsAll).toMatchObject({ documentsPerMicroBatch: 4, programsKept: 2 }) // not fewer documents for four programs
     const small = Result.getOrThrow(fit(planMemory(cutTo(1, "layers", 1), deep, 1).total))
     expect(small.optimizer.settings).toMatchObject({ documentsPerMicroBatch: 1, remember: "layers", programsKept: 1 })
   })
