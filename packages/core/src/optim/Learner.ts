@@ -4,6 +4,7 @@ import type { ModelConfig } from "../model/ModelConfig.ts"
 import { hostF32 } from "../model/Scorer.ts"
 import type { Weights } from "../model/weights.ts"
 import type { WeightsOf } from "../model/Transformer.ts"
+import { clipScale } from "../routine/clip.ts"
 import { muonApplies } from "../routine/muon.ts"
 import type { Routine } from "../routine/Routine.ts"
 import type { BackendError, Buffer, CompileError, ExecutionError, Value } from "../tensor/Backend.ts"
@@ -143,11 +144,12 @@ export const makeLearner = (options: LearnerOptions): Effect.Effect<Learner, Bac
       yield* program.run(directions)
     })
 
-    const move = Effect.fnUntraced(function* (gradients: ReadonlyArray<Buffer>, scale: number) {
+    /** `share` is that of the peak learning rates, `scale` what gradients are clipped by. */
+    const move = Effect.fnUntraced(function* (gradients: ReadonlyArray<Buffer>, share: number, scale: number) {
       const step = updates + 1
       const scaled = <A extends { readonly learningRate: number }>(settings: A): A => ({
         ...settings,
-        learningRate: settings.learningRate * scale
+        learningRate: settings.learningRate * share
       })
       const byMuon = (name: string) => rule._tag === "muon" && muonApplies(name, types[name].shape)
       const gradientsOf = (of: ReadonlyArray<string>) => of.map((name) => gradients[names.indexOf(name)])
@@ -157,7 +159,7 @@ export const makeLearner = (options: LearnerOptions): Effect.Effect<Learner, Bac
         const settings = scaled(rule.muon)
         const directions = gradientsOf(matrices)
         const momentum = yield* momentsOf(matrices, "momentum")
-        yield* backend.apply({ _tag: "muonDirection", gradients: directions, momentum, settings })
+        yield* backend.apply({ _tag: "muonDirection", gradients: directions, momentum, settings, scale })
         yield* orthogonal(directions)
         steps.push({ _tag: "muonApply", weights: matrices.map((name) => weights[name]), directions, settings })
       }
@@ -169,7 +171,8 @@ export const makeLearner = (options: LearnerOptions): Effect.Effect<Learner, Bac
         m: yield* momentsOf(rest, "m"),
         v: yield* momentsOf(rest, "v"),
         settings: scaled(rule.adamw),
-        step
+        step,
+        scale
       })
       yield* Effect.forEach(steps, backend.apply, { discard: true })
       updates = step
@@ -177,11 +180,11 @@ export const makeLearner = (options: LearnerOptions): Effect.Effect<Learner, Bac
 
     const update = Effect.fnUntraced(function* (batches: ReadonlyArray<MicroBatch>) {
       const { loss, gradients, objective } = yield* accumulate(batches)
-      const [norm] = yield* backend.apply({ _tag: "clip", gradients, maxNorm: optimizer.maxNorm })
-      const scale = learningRate(optimizer.schedule, updates + 1)
-      const metrics = { loss, grad_norm: norm, learning_rate: scale, objective }
+      const [norm] = yield* backend.apply({ _tag: "norm", gradients })
+      const share = learningRate(optimizer.schedule, updates + 1)
+      const metrics = { loss, grad_norm: norm, learning_rate: share, objective }
       if (!Number.isFinite(norm)) return { ...metrics, skipped: 1 }
-      yield* move(gradients, scale)
+      yield* move(gradients, share, clipScale(norm, optimizer.maxNorm))
       return { ...metrics, skipped: 0 }
     }, Effect.scoped)
 

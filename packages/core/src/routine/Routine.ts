@@ -10,12 +10,9 @@ import type { Muon } from "./muon.ts"
 export type Routine<B = Buffer> =
   /** totals += parts */
   | { readonly _tag: "add"; readonly totals: ReadonlyArray<B>; readonly parts: ReadonlyArray<B> }
-  /**
-   * Scales the gradients so that their global norm is at most `maxNorm`, and finds [norm before]. Gradients that are not
-   * finite are left as they are (clip.ts).
-   */
-  | { readonly _tag: "clip"; readonly gradients: ReadonlyArray<B>; readonly maxNorm: number }
-  /** One update, `step` counted from 1; what has fewer than two axes does not decay (adamw.ts). */
+  /** Finds [the global norm of the gradients], and changes nothing (clip.ts). */
+  | { readonly _tag: "norm"; readonly gradients: ReadonlyArray<B> }
+  /** One update, `step` counted from 1, by gradients times `scale`; what has fewer than two axes does not decay (adamw.ts). */
   | {
       readonly _tag: "adamw"
       readonly weights: ReadonlyArray<B>
@@ -24,13 +21,15 @@ export type Routine<B = Buffer> =
       readonly v: ReadonlyArray<B>
       readonly settings: AdamW
       readonly step: number
+      readonly scale: number
     }
-  /** Muon's momentum moves, and each gradient becomes the direction that is to be made orthogonal (muon.ts). */
+  /** Muon's momentum moves by gradients times `scale`, and each becomes the direction that is to be made orthogonal (muon.ts). */
   | {
       readonly _tag: "muonDirection"
       readonly gradients: ReadonlyArray<B>
       readonly momentum: ReadonlyArray<B>
       readonly settings: Muon
+      readonly scale: number
     }
   /** Matrices move along directions that were made orthogonal (muon.ts). */
   | {
@@ -47,8 +46,8 @@ export const buffersOf = (
   switch (routine._tag) {
     case "add":
       return { changed: [routine.totals], read: [routine.parts] }
-    case "clip":
-      return { changed: [routine.gradients], read: [] }
+    case "norm":
+      return { changed: [], read: [routine.gradients] }
     case "adamw":
       return { changed: [routine.weights, routine.m, routine.v], read: [routine.gradients] }
     case "muonDirection":
@@ -64,7 +63,7 @@ export const mapBuffers = <A, B>(routine: Routine<A>, f: (buffer: A) => B): Rout
   switch (routine._tag) {
     case "add":
       return { ...routine, totals: each(routine.totals), parts: each(routine.parts) }
-    case "clip":
+    case "norm":
       return { ...routine, gradients: each(routine.gradients) }
     case "adamw": {
       const { weights, gradients, m, v } = routine
@@ -89,9 +88,6 @@ export const problemOf = (routine: Routine): string | undefined => {
   }
   const twice = changed.flat()
   if (new Set(twice).size < twice.length) return `${routine._tag}: a buffer is to be changed twice`
-  if (routine._tag === "clip" && !(routine.maxNorm > 0)) {
-    return `clip: the largest gradient norm must be positive, not ${routine.maxNorm}`
-  }
   if (routine._tag === "adamw" && !(Number.isSafeInteger(routine.step) && routine.step >= 1)) {
     return `adamw: steps count from 1, not ${routine.step}`
   }

@@ -22,31 +22,64 @@ export interface AdamW {
 
 export const adamwDefaults: AdamW = { learningRate: 1e-3, beta1: 0.9, beta2: 0.999, eps: 1e-8, weightDecay: 0 }
 
-/**
- * One update, in place: `param`, `m` and `v` change; all four arrays have the same length. `step` counts updates from 1.
- * A plain loop over typed arrays: it beats the same update as an ONNX graph.
- */
-export const adamw = (
-  param: Float32Array,
-  grad: Float32Array,
-  m: Float32Array,
-  v: Float32Array,
-  { learningRate, beta1, beta2, eps, weightDecay, step }: AdamW & { readonly step: number }
-): void => {
-  const length = param.length
+/** What one update multiplies by and adds, all of it f64. */
+export interface AdamWNumbers {
+  /** Of gradients: they are multiplied by it first, and rounded, as if clipping had stored them. */
+  readonly scale: number
+  readonly beta1: number
+  readonly rest1: number
+  readonly beta2: number
+  readonly rest2: number
+  readonly keep: number
+  readonly rate: number
+  readonly correction: number
+  readonly eps: number
+}
+
+/** `step` counts updates from 1. */
+export const adamwNumbers = (
+  { learningRate, beta1, beta2, eps, weightDecay }: AdamW,
+  step: number,
+  scale: number
+): AdamWNumbers => {
+  if (!(Number.isSafeInteger(step) && step >= 1)) throw new RangeError(`AdamW counts its steps from 1, not ${step}`)
+  return {
+    scale,
+    beta1,
+    rest1: 1 - beta1,
+    beta2,
+    rest2: 1 - beta2,
+    keep: 1 - learningRate * weightDecay,
+    rate: learningRate / (1 - beta1 ** step),
+    correction: 1 / (1 - beta2 ** step),
+    eps
+  }
+}
+
+/** What an update works on: `param`, `m` and `v` change. All have the same length. */
+export interface AdamWArrays {
+  readonly param: Float32Array
+  readonly grad: Float32Array
+  readonly m: Float32Array
+  readonly v: Float32Array
+}
+
+export const checkLengths = ({ param, grad, m, v }: AdamWArrays): void => {
+  const { length } = param
   if (grad.length !== length || m.length !== length || v.length !== length) {
     throw new RangeError(
       `AdamW needs equal lengths: param ${length}, grad ${grad.length}, m ${m.length}, v ${v.length}`
     )
   }
-  if (!(Number.isSafeInteger(step) && step >= 1)) throw new RangeError(`AdamW counts its steps from 1, not ${step}`)
-  const keep = 1 - learningRate * weightDecay
-  const rate = learningRate / (1 - beta1 ** step)
-  const correction = 1 / (1 - beta2 ** step)
-  const rest1 = 1 - beta1
-  const rest2 = 1 - beta2
-  for (let i = 0; i < length; i++) {
-    const g = grad[i]
+}
+
+/** One update, in place, as a plain loop: what `simd/` is held to, bit for bit. */
+export const adamw = (arrays: AdamWArrays, numbers: AdamWNumbers): void => {
+  checkLengths(arrays)
+  const { param, grad, m, v } = arrays
+  const { scale, beta1, rest1, beta2, rest2, keep, rate, correction, eps } = numbers
+  for (let i = 0; i < param.length; i++) {
+    const g = Math.fround(scale * grad[i])
     const first = beta1 * m[i] + rest1 * g
     const second = beta2 * v[i] + rest2 * g * g
     m[i] = first

@@ -44,7 +44,7 @@ export const routinesAsPrograms = ({
         if (problem !== undefined) return yield* failed(problem)
         const { changed, read } = buffersOf(routine)
         const lists = [...changed, ...read]
-        if (lists[0].length === 0) return routine._tag === "clip" ? [0] : []
+        if (lists[0].length === 0) return routine._tag === "norm" ? [0] : []
         const written = writtenAs(routine)
         const key = [routine._tag, written.key, ...lists[0].map(({ type }) => showType(type))].join(" ")
         const program = yield* programs.get(key, compiled(compile, routine._tag, written, lists, changed.length))
@@ -95,15 +95,13 @@ const writtenAs = (routine: Routine): Written => {
         numbers: [],
         write: ([totals, parts]) => ({ changed: [totals.map((total, i) => total.add(parts[i]))], found: [] })
       }
-    case "clip":
+    case "norm":
       return {
         key: "",
-        numbers: [routine.maxNorm],
-        write: ([gradients], [maxNorm]) => {
+        numbers: [],
+        write: ([gradients]) => {
           const squares = gradients.map((gradient) => gradient.square().sum())
-          const norm = squares.reduce((sum, part) => sum.add(part)).sqrt()
-          const scale = norm.greater(maxNorm).and(norm.less(Infinity)).select(maxNorm.div(norm), 1)
-          return { changed: [gradients.map((gradient) => gradient.mul(scale))], found: [norm] }
+          return { changed: [], found: [squares.reduce((sum, part) => sum.add(part)).sqrt()] }
         }
       }
     case "adamw": {
@@ -112,10 +110,21 @@ const writtenAs = (routine: Routine): Written => {
       const correction = 1 / (1 - beta2 ** routine.step)
       return {
         key: "",
-        numbers: [beta1, 1 - beta1, beta2, 1 - beta2, rate, correction, eps, 1 - learningRate * weightDecay],
-        write: ([weights, m, v, gradients], [b1, rest1, b2, rest2, rate, correction, eps, keep]) => {
-          const first = m.map((moment, i) => moment.mul(b1).add(gradients[i].mul(rest1)))
-          const second = v.map((moment, i) => moment.mul(b2).add(gradients[i].square().mul(rest2)))
+        numbers: [
+          beta1,
+          1 - beta1,
+          beta2,
+          1 - beta2,
+          rate,
+          correction,
+          eps,
+          1 - learningRate * weightDecay,
+          routine.scale
+        ],
+        write: ([weights, m, v, gradients], [b1, rest1, b2, rest2, rate, correction, eps, keep, scale]) => {
+          const scaled = gradients.map((gradient) => gradient.mul(scale))
+          const first = m.map((moment, i) => moment.mul(b1).add(scaled[i].mul(rest1)))
+          const second = v.map((moment, i) => moment.mul(b2).add(scaled[i].square().mul(rest2)))
           const moved = weights.map((weight, i) => {
             const kept = decays(weight.shape) ? weight.mul(keep) : weight
             return kept.sub(first[i].mul(rate).div(second[i].mul(correction).sqrt().add(eps)))
@@ -128,10 +137,11 @@ const writtenAs = (routine: Routine): Written => {
       const { momentum: beta, nesterov } = routine.settings
       return {
         key: nesterov ? "nesterov" : "",
-        numbers: [beta, 1 - beta],
-        write: ([gradients, momentum], [beta, rest]) => {
-          const moved = momentum.map((moment, i) => moment.mul(beta).add(gradients[i].mul(rest)))
-          const directions = nesterov ? moved.map((moment, i) => gradients[i].mul(rest).add(moment.mul(beta))) : moved
+        numbers: [beta, 1 - beta, routine.scale],
+        write: ([gradients, momentum], [beta, rest, scale]) => {
+          const parts = gradients.map((gradient) => gradient.mul(scale).mul(rest))
+          const moved = momentum.map((moment, i) => moment.mul(beta).add(parts[i]))
+          const directions = nesterov ? moved.map((moment, i) => parts[i].add(moment.mul(beta))) : moved
           return { changed: [directions, moved], found: [] }
         }
       }

@@ -3,32 +3,31 @@
  * Source: Pascanu et al., "On the difficulty of training recurrent neural networks", arXiv 1211.5063.
  */
 
+/** Sums that an array is added up in, side by side: element i goes to the one of i mod `lanes`. */
+export const lanes = 8
+
+/** The sums of all lanes, in this order. */
+export const sumOfLanes = ([a, b, c, d, e, f, g, h]: Float64Array): number => a + b + (c + d) + (e + f + (g + h))
+
+/** Squares added up in float64, in lanes, as a plain loop: what `simd/` is held to, bit for bit. */
+export const sumOfSquares = (array: Float32Array): number => {
+  const sums = new Float64Array(lanes)
+  for (let i = 0; i < array.length; i++) sums[i % lanes] += array[i] * array[i]
+  return sumOfLanes(sums)
+}
+
 /**
- * Norm over all elements, before any clipping. Summed in float64 in the order given: give the gradients in a fixed order and
- * equal gradients give equal bits. NaN or Infinity where an element is.
+ * Norm over all elements, before any clipping. The sums of arrays are added up in float64 in the order given: give the gradients in
+ * a fixed order and equal gradients give equal bits. NaN or Infinity where an element is.
  */
-export const globalNorm = (gradients: Iterable<Float32Array>): number => {
+export const globalNorm = (gradients: Iterable<Float32Array>, ofOne = sumOfSquares): number => {
   let sum = 0
-  for (const gradient of gradients) {
-    for (let i = 0; i < gradient.length; i++) sum += gradient[i] * gradient[i]
-  }
+  for (const gradient of gradients) sum += ofOne(gradient)
   return Math.sqrt(sum)
 }
 
-/** What clipping found. A gradient with NaN or Infinity has no direction: it is left as it is, and the update is to be skipped. */
-export type Clipped =
-  | { readonly _tag: "finite"; readonly norm: number; readonly scale: number }
-  | { readonly _tag: "non-finite"; readonly norm: number }
-
-/** Scales the gradients in place so that their global norm is at most `maxNorm`. `norm` is the one before. */
-export const clipGlobalNorm = (gradients: ReadonlyArray<Float32Array>, maxNorm: number): Clipped => {
+/** What gradients of this norm are multiplied by so that it is at most `maxNorm`. A norm that is not finite gives no direction, and is for the caller to see. */
+export const clipScale = (norm: number, maxNorm: number): number => {
   if (!(maxNorm > 0)) throw new RangeError(`the largest gradient norm must be positive, not ${maxNorm}`)
-  const norm = globalNorm(gradients)
-  if (!Number.isFinite(norm)) return { _tag: "non-finite", norm }
-  if (norm <= maxNorm) return { _tag: "finite", norm, scale: 1 }
-  const scale = maxNorm / norm
-  for (const gradient of gradients) {
-    for (let i = 0; i < gradient.length; i++) gradient[i] *= scale
-  }
-  return { _tag: "finite", norm, scale }
+  return norm > maxNorm ? maxNorm / norm : 1
 }

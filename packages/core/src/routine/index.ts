@@ -1,6 +1,6 @@
-export { adamw, adamwDefaults, decays, type AdamW } from "./adamw.ts"
+export { adamw, adamwDefaults, adamwNumbers, decays, type AdamW } from "./adamw.ts"
 export { routinesAsPrograms } from "./asPrograms.ts"
-export { clipGlobalNorm, globalNorm, type Clipped } from "./clip.ts"
+export { clipScale, globalNorm } from "./clip.ts"
 export { muonApplies, muonApply, muonDefaults, muonDirection, newtonSchulz, type Muon } from "./muon.ts"
 export { applyOnHost } from "./onHost.ts"
 export { buffersOf, problemOf, type Routine } from "./Routine.ts"

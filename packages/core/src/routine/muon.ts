@@ -33,19 +33,20 @@ export const muonApplies = (name: string, shape: ReadonlyArray<number>): boolean
 
 /**
  * Moves the momentum `buffer` in place and writes the matrix that is to be orthogonalised to `direction`, which may be
- * `grad` itself.
+ * `grad` itself. The gradient is multiplied by `scale` first, and rounded, as if clipping had stored it.
  */
 export const muonDirection = (
   grad: Float32Array,
   buffer: Float32Array,
   direction: Float32Array,
-  { momentum, nesterov }: Pick<Muon, "momentum" | "nesterov">
+  { momentum, nesterov }: Pick<Muon, "momentum" | "nesterov">,
+  scale: number
 ): void => {
   if (buffer.length !== grad.length || direction.length !== grad.length) {
     throw new RangeError(`Muon needs equal lengths: ${grad.length}, ${buffer.length}, ${direction.length}`)
   }
   for (let i = 0; i < grad.length; i++) {
-    const part = (1 - momentum) * grad[i]
+    const part = (1 - momentum) * Math.fround(scale * grad[i])
     const moved = momentum * buffer[i] + part
     buffer[i] = moved
     direction[i] = nesterov ? part + momentum * moved : moved

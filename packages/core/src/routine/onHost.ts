@@ -1,12 +1,13 @@
 import type { Buffer } from "../tensor/Backend.ts"
-import { adamw, decays } from "./adamw.ts"
-import { clipGlobalNorm } from "./clip.ts"
+import { adamwNumbers, decays } from "./adamw.ts"
+import { globalNorm } from "./clip.ts"
 import { muonApply, muonDirection } from "./muon.ts"
 import type { Routine } from "./Routine.ts"
 import { problemOf } from "./Routine.ts"
+import { loops } from "./simd/loops.ts"
 
 /**
- * A routine as plain loops over the buffers' own memory: for backends whose buffers are the host's. Computed in float64 and
+ * A routine as loops over the buffers' own memory: for backends whose buffers are the host's. Computed in float64 and
  * rounded once when stored; equal inputs give equal bits. Gives what the routine finds. Throws a RangeError for buffers
  * that do not fit, before anything has changed.
  */
@@ -19,21 +20,23 @@ export const applyOnHost = (routine: Routine, elements: (buffer: Buffer) => Floa
       totals.forEach((total, i) => add(total, parts[i]))
       return []
     }
-    case "clip":
-      return [clipGlobalNorm(routine.gradients.map(elements), routine.maxNorm).norm]
+    case "norm":
+      return [globalNorm(routine.gradients.map(elements), loops.sumOfSquares)]
     case "adamw": {
-      const { settings, step } = routine
+      const { settings, step, scale } = routine
       const [weights, gradients] = [routine.weights.map(elements), routine.gradients.map(elements)]
       const [m, v] = [routine.m.map(elements), routine.v.map(elements)]
       for (const [i, { type }] of routine.weights.entries()) {
         const weightDecay = decays(type.shape) ? settings.weightDecay : 0
-        adamw(weights[i], gradients[i], m[i], v[i], { ...settings, weightDecay, step })
+        const arrays = { param: weights[i], grad: gradients[i], m: m[i], v: v[i] }
+        loops.adamw(arrays, adamwNumbers({ ...settings, weightDecay }, step, scale))
       }
       return []
     }
     case "muonDirection": {
       const [gradients, momentum] = [routine.gradients.map(elements), routine.momentum.map(elements)]
-      gradients.forEach((gradient, i) => muonDirection(gradient, momentum[i], gradient, routine.settings))
+      const { settings, scale } = routine
+      gradients.forEach((gradient, i) => muonDirection(gradient, momentum[i], gradient, settings, scale))
       return []
     }
     case "muonApply": {

@@ -1,6 +1,6 @@
 import * as fc from "fast-check"
 import { describe, expect, it } from "vitest"
-import { adamw, adamwDefaults, decays } from "../../src/routine/adamw.ts"
+import { adamw, adamwDefaults, adamwNumbers, decays } from "../../src/routine/adamw.ts"
 import type { AdamW } from "../../src/routine/adamw.ts"
 
 const gradients = [
@@ -28,7 +28,7 @@ const run = (start: ArrayLike<number>, grads: ReadonlyArray<ArrayLike<number>>, 
   const param = Float32Array.from(start)
   const m = new Float32Array(param.length)
   const v = new Float32Array(param.length)
-  grads.forEach((grad, i) => adamw(param, Float32Array.from(grad), m, v, { ...settings, step: i + 1 }))
+  grads.forEach((grad, i) => adamw({ param, grad: Float32Array.from(grad), m, v }, adamwNumbers(settings, i + 1, 1)))
   return { param, m, v }
 }
 
@@ -116,13 +116,27 @@ describe("AdamW", () => {
     expect(param[0]).toBe(1.75)
   })
 
+  it("moves by gradients times the scale, rounded, as if they had been scaled before", () => {
+    const inputs = fc.array(fc.array(f32(10), { minLength: 5, maxLength: 5 }), { minLength: 2, maxLength: 2 })
+    fc.assert(
+      fc.property(inputs, fc.double({ min: 1e-6, max: 1, noNaN: true }), ([start, grad], scale) => {
+        const [at, of] = [Float32Array.from(start), Float32Array.from(grad)]
+        const scaled = run(start, [of.map((g) => scale * g)], adamwDefaults)
+        const arrays = { param: at, grad: of, m: new Float32Array(5), v: new Float32Array(5) }
+        adamw(arrays, adamwNumbers(adamwDefaults, 1, scale))
+        expect([at, arrays.m, arrays.v]).toEqual([scaled.param, scaled.m, scaled.v])
+      })
+    )
+  })
+
   it("decays matrices, not gains", () => {
     expect([decays([3, 4]), decays([4]), decays([])]).toEqual([true, false, false])
   })
 
   it("refuses lengths that differ and steps below 1", () => {
     const [a, b] = [new Float32Array(2), new Float32Array(3)]
-    expect(() => adamw(a, b, a, a, { ...adamwDefaults, step: 1 })).toThrow(/equal lengths: param 2, grad 3/)
-    expect(() => adamw(a, a, a, a, { ...adamwDefaults, step: 0 })).toThrow(/counts its steps from 1, not 0/)
+    const arrays = { param: a, grad: b, m: a, v: a }
+    expect(() => adamw(arrays, adamwNumbers(adamwDefaults, 1, 1))).toThrow(/equal lengths: param 2, grad 3/)
+    expect(() => adamwNumbers(adamwDefaults, 0, 1)).toThrow(/counts its steps from 1, not 0/)
   })
 })

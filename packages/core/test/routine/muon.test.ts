@@ -121,7 +121,7 @@ describe("Muon", () => {
       [0.1, -0.2, 0.3, 0.4, 0, 1, 2, -2],
       [1, 1, -1, 1, 0.5, 0.25, 0, 0]
     ]) {
-      muonDirection(Float32Array.from(grad), buffer, direction, { momentum: 0.95, nesterov })
+      muonDirection(Float32Array.from(grad), buffer, direction, { momentum: 0.95, nesterov }, 1)
       muonApply(param, direction, [4, 2], { learningRate: 0.02, weightDecay: 0.1 })
     }
     expected.forEach((value, i) => expect(Math.abs(param[i] / value - 1)).toBeLessThan(2e-7))
@@ -131,7 +131,7 @@ describe("Muon", () => {
 
   it("refuses lengths that do not fit", () => {
     const [a, b] = [new Float32Array(4), new Float32Array(3)]
-    expect(() => muonDirection(a, b, a, { momentum: 0.9, nesterov: true })).toThrow(/equal lengths: 4, 3, 4/)
+    expect(() => muonDirection(a, b, a, { momentum: 0.9, nesterov: true }, 1)).toThrow(/equal lengths: 4, 3, 4/)
     expect(() => muonApply(a, a, [2, 3], { learningRate: 1, weightDecay: 0 })).toThrow(/matrices of 2 x 3/)
   })
 })

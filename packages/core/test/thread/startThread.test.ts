@@ -64,7 +64,7 @@ describe("a thread with a backend", () => {
         expect(yield* reasonOf(read(buffer))).toBe(why)
         expect(yield* reasonOf(write(buffer, x))).toBe(why)
         expect(yield* reasonOf(upload(x))).toBe(why)
-        expect(yield* reasonOf(apply({ _tag: "clip", gradients: [buffer], maxNorm: 1 }))).toBe(why)
+        expect(yield* reasonOf(apply({ _tag: "norm", gradients: [buffer] }))).toBe(why)
         expect(yield* reasonOf(compile(graph, { name: "later", fetch: ["host"] }))).toBe(why)
       }).pipe(Effect.scoped)
     )
