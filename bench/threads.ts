@@ -27,7 +27,7 @@ import {
   Template,
   weightsHash
 } from "@foretoken/core"
-import type { LearnerState, LoadedModel, RunContext, Weights } from "@foretoken/core"
+import type { LearnerState, LoadedModel, RunContext, KeptWeights } from "@foretoken/core"
 import { Onnx } from "@foretoken/backend-onnx"
 import { Effect } from "effect"
 
@@ -57,7 +57,7 @@ const measure = Effect.fnUntraced(function* (mode: Mode, { stored, tokenizer }: 
     yield* backendOf("learner")
   )
 
-  const load = Effect.fnUntraced(function* (weights: Weights, updates: number) {
+  const load = Effect.fnUntraced(function* (weights: KeptWeights, updates: number) {
     const policy = { version: Rollout.PolicyVersion.make(weightsHash(weights)), updates, weights }
     yield* Effect.forEach(samplers, ({ Sync }) => Sync({ policy }), { concurrency: "unbounded", discard: true })
     return policy

@@ -1,4 +1,4 @@
-import { mkdtempSync, rmSync, statSync } from "node:fs"
+import { existsSync, mkdtempSync, readFileSync, rmSync, statSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { afterAll, beforeAll, describe, expect, it } from "@effect/vitest"
@@ -48,11 +48,45 @@ describe.each(["bf16", "f16"])("weights kept in %s", (dtype) => {
     })
   }
 
+  it("train to the same adapters as widened when they are loaded, to the last bit, on onnxruntime and its threads", async () => {
+    const train = async (objective: string, storage: string, flags: string) => {
+      const run = join(root, `${dtype}-${objective}-${storage}${flags.replaceAll(/[^a-z]/g, "")}`)
+      const line =
+        `train --model ${model} --corpus dials --objective ${objective} --steps 2 --documents 2 --lr 0.02 --seed 3 ` +
+        `--max-tokens 8 --storage ${storage} --run ${run} ${flags}`
+      const { code, stdout, stderr } = await inProcess([...line.split(" "), "--json"])
+      expect(code, stderr).toBe(0)
+      return JSON.parse(stdout)
+    }
+    const samples = ({ run }: { run: string }) => readFileSync(join(run, "samples.jsonl"), "utf8")
+    if (dtype === "bf16") {
+      const small = "--lora-rank 2 --context 48 --positions 1 --group 2"
+      const [wide, kept] = [await train("rpt", "f32", small), await train("rpt", "file", small)]
+      expect(samples(kept)).toBe(samples(wide))
+      const weightsOf = ({ memory }: typeof kept) =>
+        memory.parts.find(({ what }: { what: string }) => what === "weights")
+      expect(weightsOf(kept).bytes / weightsOf(wide).bytes).toBeLessThan(0.7)
+    }
+    const flags = dtype === "bf16" ? "--lora-rank 2 --recompute" : "--freeze *.mlp,model.embed_tokens"
+    const [wide, kept] = [await train("ntp", "f32", flags), await train("ntp", "file", flags)]
+    expect(kept.weightsHash).toBe(wide.weightsHash)
+    expect(kept.metrics.grad_norm).toBeGreaterThan(0)
+  }, 60_000)
+
   it("are refused in a line by a backend that has no such tensors", async () => {
     const flags = ["--ids", "1,2,3", "--storage", "file", "--backend", "tfjs", "--device", "wasm"]
     const { code, stdout, stderr } = await inProcess(["score", "--model", model, ...flags])
     expect({ code, stdout }).toEqual({ code: 1, stdout: "" })
     expect(stderr).toContain(`TensorFlow.js keeps no ${dtype} values; give them as f32`)
     expect(stderr.trimEnd().split("\n")).toHaveLength(1)
+    const line = `train --model ${model} --corpus dials --objective ntp --steps 1 --storage file --run ${join(root, "no")}`
+    const refused = await inProcess([...line.split(" "), "--lora-rank", "2", "--backend", "tfjs", "--device", "wasm"])
+    expect(refused.code).toBe(1)
+    expect(refused.stderr).toContain(`TensorFlow.js keeps no ${dtype} values; give them as f32`)
+    const idle = await inProcess(line.split(" "))
+    expect(idle.stderr).toContain(
+      "--storage file is of weights that training leaves alone; --lora-rank or --freeze say which"
+    )
+    expect(existsSync(join(root, "no"))).toBe(false)
   })
 })

@@ -17,6 +17,7 @@ import {
   Run,
   weightsHash
 } from "../../packages/core/src/index.ts"
+import type { KeptWeights } from "@foretoken/core"
 import { encodeFrames, encodeHeader } from "../../packages/core/src/run/ledger/frame.ts"
 import { encodeRecord } from "../../packages/core/src/run/ledger/payload.ts"
 import { makeMemoryDisk } from "../../packages/core/src/testing/index.ts"
@@ -162,7 +163,7 @@ export const configs: Reader = {
 }
 
 /** Whatever a config says, it was taken only if it asks for the weights that are there. */
-const sameModel = (read: { readonly weights: typeof weights }) => weightsHash(read.weights) === weightsHash(weights)
+const sameModel = (read: { readonly weights: KeptWeights }) => weightsHash(read.weights) === weightsHash(weights)
 
 let written = 0
 

@@ -10,12 +10,12 @@ const run = async (use: string): Promise<{ readonly bytes: number; readonly wide
 }
 
 describe("weights that are kept in two bytes", () => {
-  // onnxruntime runs nodes in an order of its own: where it widens all weights before it reads the first, this is 0.8 and 1.4.
-  it.each(["score", "sample"])(
+  // onnxruntime runs nodes in an order of its own: where it widens all weights before it reads the first, this is 0.8 to 1.5.
+  it.each(["score", "sample", "all", "layers"])(
     "are never all there in four: %s",
     async (use) => {
       const { bytes, wide } = await run(use)
-      expect(bytes / wide).toBeLessThan(0.6)
+      expect(bytes / wide).toBeLessThan(0.75)
     },
     60_000
   )

@@ -71,7 +71,9 @@ export const model = modelFlag.pipe(
   )
 )
 
-export const storage = Flag.Literals("storage", ["f32", "file"]).pipe(
+export const storages = ["f32", "file"] as const
+
+export const storage = Flag.Literals("storage", storages).pipe(
   usually(
     "f32",
     "how weights are kept: file leaves F16 and BF16 in two bytes and widens them where they are used, which takes some half of " +

@@ -33,7 +33,12 @@ export interface ModelChoice {
   readonly model: string
   /** Where the tokenizer lies, if not with the model; a preset alone has that of the generated corpus. */
   readonly tokenizer: string | undefined
+  /** Default: f32. */
+  readonly storage?: Storage
 }
+
+/** How weights are kept: as their file has them, or in f32. */
+export type Storage = "f32" | "file"
 
 /** A model that is to be read, with its tokenizer. */
 export interface ReadModel {
@@ -44,7 +49,7 @@ export interface ReadModel {
 
 export interface ReadModelChoice {
   readonly model: string
-  readonly storage: "f32" | "file"
+  readonly storage: Storage
 }
 
 /** A model to be read, its weights kept as they were asked for. */
@@ -64,6 +69,8 @@ export interface TrainedModelChoice extends ModelChoice {
   readonly loraRank: number | undefined
   readonly loraAlpha: number | undefined
   readonly loraTargets: ReadonlyArray<string>
+  readonly freeze: ReadonlyArray<string>
+  readonly storage: Storage
 }
 
 /** The same with new adapters on it, where they are asked for. */
@@ -72,8 +79,13 @@ export const openTrainedModel = (
   seed: number
 ): Effect.Effect<LoadedModel, ModelFailure | UsageError> =>
   Effect.gen(function* () {
-    const { model, loraRank, loraAlpha, loraTargets } = choice
+    const { model, loraRank, loraAlpha, loraTargets, storage, freeze } = choice
     const opened = yield* openModel(choice, seed)
+    const isAdapted = loraRank !== undefined || opened.stored.config.lora !== undefined
+    if (storage === "file" && !isAdapted && freeze.length === 0) {
+      const message = "--storage file is of weights that training leaves alone; --lora-rank or --freeze say which"
+      return yield* new UsageError({ message })
+    }
     if (loraRank === undefined) {
       if (loraAlpha === undefined && loraTargets.length === 0) return opened
       return yield* new UsageError({
@@ -94,13 +106,13 @@ const presetPrefix = "preset:"
 
 /** A model with a tokenizer that fits its embedding. The weights of a preset are drawn from the seed. */
 export const openModel = (
-  { model, tokenizer: directory }: ModelChoice,
+  { model, tokenizer: directory, storage = "f32" }: ModelChoice,
   seed: number
 ): Effect.Effect<LoadedModel, ModelFailure> =>
   Effect.gen(function* () {
     if (model.startsWith(presetPrefix)) return yield* newModel(model.slice(presetPrefix.length), directory, seed)
-    if (directory === undefined) return yield* loadPolicy({ model })
-    const { stored } = yield* loadPolicy({ model })
+    if (directory === undefined) return yield* loadPolicy({ model, storage })
+    const { stored } = yield* loadPolicy({ model, storage })
     const tokenizer = yield* loadTokenizer(directory)
     const { vocabSize } = stored.config
     yield* Effect.fromResult(checkVocabulary(stored.config, tokenizer.vocabSize, directory))

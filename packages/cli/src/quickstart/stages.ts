@@ -17,7 +17,7 @@ import {
   Template,
   Verifier
 } from "@foretoken/core"
-import type { Backend, LoadedModel, MicroBatch, RunContext, Weights } from "@foretoken/core"
+import type { Backend, LoadedModel, MicroBatch, RunContext, KeptWeights } from "@foretoken/core"
 import { Effect } from "effect"
 import { join } from "node:path"
 import { horizon } from "./heldOut.ts"
@@ -50,7 +50,7 @@ export const fromScratch = ({ preset, seed }: Recipe) =>
     })
   )
 
-export const withWeights = (policy: LoadedModel, weights: Weights): LoadedModel => ({
+export const withWeights = (policy: LoadedModel, weights: KeptWeights): LoadedModel => ({
   ...policy,
   stored: { ...policy.stored, weights }
 })

@@ -1,5 +1,5 @@
 import { Backend, loadModel, makeRunContext, Template } from "@foretoken/core"
-import type { Evaluator, ModelConfigError, Pipeline, RunContext, Supervised, Weights } from "@foretoken/core"
+import type { Evaluator, ModelConfigError, Pipeline, RunContext, Supervised, KeptWeights } from "@foretoken/core"
 import { Clock, Effect } from "effect"
 import type { Scope } from "effect"
 import type { Examination } from "./examination.ts"
@@ -122,5 +122,5 @@ export const tellStory = Effect.fnUntraced(function* (
   return told
 })
 
-const directArm = (examination: Examination) => (name: string, seconds: number, weights: Weights) =>
+const directArm = (examination: Examination) => (name: string, seconds: number, weights: KeptWeights) =>
   Effect.map(examination.direct(weights), (records): Arm => ({ name, how: "direct", seconds, records }))

@@ -1,7 +1,7 @@
 /** What `foretoken train` was asked for: as the manifest of a run keeps it, so that `foretoken resume` can make the parts again. */
 import { extname, resolve } from "node:path"
-import { Schema, SchemaTransformation } from "effect"
-import { backendNames, deviceNames, templateNames } from "../flags.ts"
+import { Effect, Schema, SchemaTransformation } from "effect"
+import { backendNames, deviceNames, storages, templateNames } from "../flags.ts"
 
 /** undefined, which JSON does not have, is null there. */
 const maybe = <A extends string | number>(schema: Schema.Codec<A>) =>
@@ -50,6 +50,7 @@ export const TrainFlags = Schema.Struct({
   loraAlpha: maybe(Schema.Finite),
   loraTargets: Schema.Array(Schema.String),
   freeze: Schema.Array(Schema.String),
+  storage: Schema.Literals(storages).pipe(Schema.withDecodingDefaultKey(Effect.succeed("f32"))),
   completionField: Schema.String,
   noise: Schema.Finite,
   memory: maybe(Schema.Finite),

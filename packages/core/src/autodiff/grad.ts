@@ -28,7 +28,7 @@ export const gradients = (
 
   const nodes = reachable([loss])
   const onTheWay = dependents(nodes, wrt)
-  const past = remember === "all" ? remembered : madeAgain(nodes)
+  const past = remember === "all" ? remembered(loss) : madeAgain(loss, nodes)
   const sums = new Sums()
   sums.add(loss, scalar(1))
   for (const node of nodes.toReversed()) {

@@ -19,7 +19,7 @@ import { loadModelFile, modelSource } from "./modelFile.ts"
 import type { ModelFileError } from "./ModelFileError.ts"
 import type { SafetensorsError } from "./SafetensorsError.ts"
 import type { StoredDType } from "./safetensorsHeader.ts"
-import { checkKeptWeights, checkWeights } from "./weights.ts"
+import { checkKeptWeights, checkWeights, halvesOf } from "./weights.ts"
 import type { KeptWeights, Weights, WeightsError } from "./weights.ts"
 
 /** A model as it lies in a directory: what transformers' `from_pretrained` loads. */
@@ -44,23 +44,33 @@ const tokenizerFileNames = [
 
 /**
  * Reads a model: config, weights in f32, checked against it, and tokenizer files. `path` is a directory (weights in one file or
- * in shards), a GGUF file, or a checkpoint of llama2.c. A directory of adapters is the model that they belong to with them on
- * it: `base` where that is given, else the one that they name.
+ * in shards), a GGUF file, or a checkpoint of llama2.c. A directory of adapters is the model that they name with them on it.
  */
-export const loadModel = (path: string, base?: StoredModel): Effect.Effect<StoredModel, ModelError> =>
+export const loadModel = (path: string): Effect.Effect<StoredModel, ModelError> =>
   Effect.gen(function* () {
-    if (yield* isAdapterDirectory(path)) return yield* loadAdapted(path, base)
+    if (yield* isAdapterDirectory(path)) return yield* loadAdapted(path, yield* loadModel(yield* baseOf(path)))
     const source = yield* modelSource(path)
     return yield* source._tag === "directory" ? loadDirectory(path) : loadModelFile(source)
   })
 
-const loadAdapted = (directory: string, given: StoredModel | undefined): Effect.Effect<StoredModel, ModelError> =>
+/** The adapters of a directory on the model `base`, in place of the adapters that it has. */
+const loadAdapted = <Model extends KeptModel>(directory: string, base: Model): Effect.Effect<Model, ModelError> =>
   Effect.gen(function* () {
     const lora = yield* readAdapterConfig(directory)
-    const base = given ?? (yield* loadModel(yield* baseOf(directory)))
     const own = yield* loadTokenizerFiles(directory)
     const model = yield* attachAdapters(directory, lora, base)
     return Object.keys(own).length === 0 ? model : { ...model, tokenizerFiles: own }
+  })
+
+/**
+ * A model that began as `base`: adapters are put on it, and weights that it has in two bytes, which training leaves alone, are the
+ * very same ones.
+ */
+export const loadModelOf = (path: string, base: KeptModel): Effect.Effect<KeptModel, ModelError> =>
+  Effect.gen(function* () {
+    if (yield* isAdapterDirectory(path)) return yield* loadAdapted(path, base)
+    const model = yield* loadModel(path)
+    return { ...model, weights: { ...model.weights, ...halvesOf(base.weights) } }
   })
 
 const loadDirectory = (directory: string): Effect.Effect<StoredModel, ModelError> =>
@@ -72,7 +82,7 @@ const loadDirectory = (directory: string): Effect.Effect<StoredModel, ModelError
     return { config, weights, tokenizerFiles: yield* loadTokenizerFiles(directory) }
   })
 
-/** A model to be read and not to be trained, its weights in two bytes where the file has them so. */
+/** A model with weights in two bytes where the file has them so: those are read, and never trained. */
 export interface KeptModel extends Omit<StoredModel, "weights"> {
   readonly weights: KeptWeights
 }
@@ -83,8 +93,9 @@ export interface KeptModel extends Omit<StoredModel, "weights"> {
  */
 export const loadKeptModel = (path: string): Effect.Effect<KeptModel, ModelError> =>
   Effect.gen(function* () {
+    if (yield* isAdapterDirectory(path)) return yield* loadAdapted(path, yield* loadKeptModel(yield* baseOf(path)))
     const source = yield* modelSource(path)
-    if (source._tag !== "directory" || (yield* isAdapterDirectory(path))) return yield* loadModel(path)
+    if (source._tag !== "directory") return yield* loadModelFile(source)
     const config = yield* loadModelConfig(path)
     const { path: file, isSharded } = yield* weightsIn(path)
     const tensors = yield* isSharded ? readKeptShardedSafetensors(file) : readKeptSafetensors(file)
@@ -134,7 +145,7 @@ export const loadTokenizerFiles = (directory: string): Effect.Effect<TokenizerFi
  */
 export const saveModel = (
   directory: string,
-  model: StoredModel,
+  model: KeptModel,
   options: SaveOptions = {}
 ): Effect.Effect<void, WeightsError | StorageError> =>
   writeDirectoryAtomically(directory, (temporary) => writeModelFiles(temporary, model, options))
@@ -152,11 +163,11 @@ const torchNames: Readonly<Record<StoredDType, string>> = { F32: "float32", F16:
 /** The files of a model, into a directory that the caller will publish: of one with adapters the adapters alone. */
 export const writeModelFiles = (
   directory: string,
-  { config, weights, tokenizerFiles }: StoredModel,
+  { config, weights, tokenizerFiles }: KeptModel,
   { dtype = "F32", card }: SaveOptions = {}
 ): Effect.Effect<void, WeightsError | StorageError> =>
   Effect.gen(function* () {
-    const checked = yield* Effect.fromResult(checkWeights(config, weights))
+    const checked = yield* Effect.fromResult(checkKeptWeights(config, weights, "weights"))
     yield* writeTokenizerFiles(directory, tokenizerFiles)
     if (card !== undefined) yield* writeTextAtomically(join(directory, "README.md"), card)
     if (config.lora !== undefined) return yield* writeAdapterFiles(directory, { config, weights: checked }, config.lora)

@@ -11,12 +11,12 @@ import type { StorageError } from "../storage/StorageError.ts"
 import { adaptersOf, configWithLora, withoutLora } from "./adapters.ts"
 import type { Lora } from "./Lora.ts"
 import { ModelConfigError } from "./ModelConfig.ts"
-import type { StoredModel } from "./ModelDirectory.ts"
+import type { KeptModel } from "./ModelDirectory.ts"
 import { modelSource } from "./modelFile.ts"
 import { namesOf } from "./parameters.ts"
 import { readSafetensors, writeSafetensors } from "./safetensors.ts"
 import type { SafetensorsError } from "./SafetensorsError.ts"
-import { checkWeights, WeightsError } from "./weights.ts"
+import { checkKeptWeights, WeightsError } from "./weights.ts"
 
 const configName = "adapter_config.json"
 const weightsName = "adapter_model.safetensors"
@@ -110,11 +110,11 @@ const namesIn = (directory: string): Effect.Effect<ReadonlyArray<string>> =>
   Effect.flatMap(Disk, (disk) => Effect.orElseSucceed(disk.list(directory), () => []))
 
 /** The base model with the adapters of a directory; adapters that it has are left out. */
-export const attachAdapters = (
+export const attachAdapters = <Model extends KeptModel>(
   directory: string,
   lora: Lora,
-  base: StoredModel
-): Effect.Effect<StoredModel, ModelConfigError | SafetensorsError | WeightsError> =>
+  base: Model
+): Effect.Effect<Model, ModelConfigError | SafetensorsError | WeightsError> =>
   Effect.gen(function* () {
     const bare = withoutLora(base)
     const config = yield* Effect.fromResult(configWithLora(bare.config, lora, join(directory, configName)))
@@ -130,13 +130,14 @@ export const attachAdapters = (
       return yield* new WeightsError({ path, reason: `tensor ${JSON.stringify(known[0])} is one of the base model` })
     }
     const all = { ...bare.weights, ...Object.fromEntries(adapters) }
-    return { ...bare, config, weights: yield* Effect.fromResult(checkWeights(config, all, path)) }
+    yield* Effect.fromResult(checkKeptWeights(config, all, path))
+    return { ...bare, config, weights: all }
   })
 
 /** The files of a model's adapters, into a directory that the caller will publish. */
 export const writeAdapterFiles = (
   directory: string,
-  { config: model, weights }: Pick<StoredModel, "config" | "weights">,
+  { config: model, weights }: Pick<KeptModel, "config" | "weights">,
   lora: Lora
 ): Effect.Effect<void, StorageError> =>
   Effect.gen(function* () {

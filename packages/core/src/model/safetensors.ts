@@ -1,5 +1,6 @@
 import { basename, dirname, join } from "node:path"
 import { Effect, Predicate, Result } from "effect"
+import { floatsOf } from "../tensor/half.ts"
 import type { HostF32, HostHalf, HostTensor } from "../tensor/HostTensor.ts"
 import { writeFileAtomically } from "../storage/atomic.ts"
 import { parseJson } from "../storage/boundedJson.ts"
@@ -89,9 +90,9 @@ const readShards = <A extends HostTensor>(
   })
 
 /**
- * Writes f32 tensors, sorted by name, so that equal tensors make equal files; as F16 or BF16 rounded to nearest, ties to even.
- * The file appears whole or not at all. Each tensor is rounded when it is written: the memory for one is all that is needed.
- * Fails on tensors of another element type, and on values that F16 has no number for.
+ * Writes tensors of floats, sorted by name, so that equal tensors make equal files; as F16 or BF16 rounded to nearest, ties to
+ * even. The file appears whole or not at all. Each tensor is widened or rounded when it is written: the memory for one is all that
+ * is needed. Fails on tensors of another element type, and on values that F16 has no number for.
  */
 export const writeSafetensors = (
   path: string,
@@ -99,23 +100,25 @@ export const writeSafetensors = (
   dtype: StoredDType = "F32"
 ): Effect.Effect<void, StorageError> =>
   Effect.gen(function* () {
-    const stored: Array<{ name: string; shape: ReadonlyArray<number>; bytes: number; data: Float32Array }> = []
+    const stored: Array<{ name: string; shape: ReadonlyArray<number>; bytes: number; tensor: HostF32 | HostHalf }> = []
     for (const name of Object.keys(tensors).toSorted()) {
       const tensor = tensors[name]
-      if (tensor.dtype !== "f32") {
-        const reason = `tensor ${JSON.stringify(name)} is ${tensor.dtype}, only f32 is written`
+      if (tensor.dtype === "i32" || tensor.dtype === "bool") {
+        const reason = `tensor ${JSON.stringify(name)} is ${tensor.dtype}, only floats are written`
         return yield* new StorageError({ path, reason })
       }
-      const { shape, data } = tensor
-      stored.push({ name, shape, bytes: data.length * widths[dtype], data })
+      stored.push({ name, shape: tensor.shape, bytes: tensor.data.length * widths[dtype], tensor })
     }
     yield* writeFileAtomically(path, (file) =>
       Effect.gen(function* () {
         yield* file.write(encodeHeader(dtype, stored))
-        for (const { name, data } of stored) yield* file.write(yield* packed(path, name, data, dtype))
+        for (const { name, tensor } of stored) yield* file.write(yield* packed(path, name, valuesOf(tensor), dtype))
       })
     )
   })
+
+const valuesOf = (tensor: HostF32 | HostHalf): Float32Array =>
+  tensor.dtype === "f32" ? tensor.data : floatsOf(tensor.dtype, tensor.data)
 
 const packed = (
   path: string,

@@ -2,6 +2,7 @@ import { createHash } from "node:crypto"
 import { Effect, Result, Schema } from "effect"
 import { normals } from "../random/draw.ts"
 import type { Value } from "../tensor/Backend.ts"
+import { floatsOf } from "../tensor/half.ts"
 import { isHalf, sizeOf } from "../tensor/HostTensor.ts"
 import type { HostF32, HostHalf, HostTensor, Shape, TensorType } from "../tensor/HostTensor.ts"
 import { initialAdapter } from "./Lora.ts"
@@ -12,7 +13,7 @@ import type { Parameter } from "./parameters.ts"
 /** A model's parameters in f32 on the host, by their Hugging Face names and in the layout that their files have. */
 export type Weights = Readonly<Record<string, HostF32>>
 
-/** The same as their file has them: in two bytes where it does. To be read, not to be trained. */
+/** The same as their file has them: in two bytes where it does. What is so is read, and never trained. */
 export type KeptWeights = Readonly<Record<string, HostF32 | HostHalf>>
 
 /** Weights that do not belong to their config. `path: reason` is one line. */
@@ -45,6 +46,23 @@ export const typesOfWeights = (
       return [name, { dtype: type?.dtype ?? "f32", shape }]
     })
   )
+
+/** Those that are kept in two bytes. */
+export const halvesOf = (weights: KeptWeights): KeptWeights =>
+  Object.fromEntries(Object.entries(weights).filter(([, { dtype }]) => isHalf(dtype)))
+
+/** The same with those called `names` in f32, which is what can be trained. */
+export const widened = (weights: KeptWeights, names: ReadonlyArray<string>): KeptWeights => {
+  const halves = names.filter((name) => isHalf(weights[name].dtype))
+  return { ...weights, ...Object.fromEntries(halves.map((name) => [name, wide(weights[name])])) }
+}
+
+/** All of them in f32. */
+export const inF32 = (weights: KeptWeights): Weights =>
+  Object.fromEntries(Object.entries(weights).map(([name, value]) => [name, wide(value)]))
+
+const wide = (value: HostF32 | HostHalf): HostF32 =>
+  value.dtype === "f32" ? value : { dtype: "f32", shape: value.shape, data: floatsOf(value.dtype, value.data) }
 
 /** Names how weights are kept, where some are kept in two bytes: what programs are told apart by. */
 export const keptAs = (types: Readonly<Record<string, TensorType>>): string => {
@@ -169,7 +187,8 @@ export type KnownDigests = WeakMap<HostTensor, string>
 
 /**
  * SHA-256, in hex, over a JSON line [name, dtype, shape, digest] of each tensor, sorted by name; the digest is SHA-256, in
- * hex, of the little-endian bytes.
+ * hex, of the little-endian bytes. Floats of two bytes count as the f32 that they are widened to: equal weights have one hash,
+ * however they are kept.
  */
 export const weightsHash = (tensors: Readonly<Record<string, HostTensor>>): string => {
   const steps = hashing(tensors, new WeakMap())
@@ -204,15 +223,19 @@ function* hashing(tensors: Readonly<Record<string, HostTensor>>, known: KnownDig
     const tensor = tensors[name]
     const digest = known.get(tensor) ?? (yield* digesting(tensor))
     known.set(tensor, digest)
-    whole.update(`${JSON.stringify([name, tensor.dtype, tensor.shape, digest])}\n`)
+    const dtype = isHalf(tensor.dtype) ? "f32" : tensor.dtype
+    whole.update(`${JSON.stringify([name, dtype, tensor.shape, digest])}\n`)
   }
   return whole.digest("hex")
 }
 
-function* digesting({ data }: HostTensor): Generator<number, string> {
+function* digesting({ dtype, data }: HostTensor): Generator<number, string> {
   const hash = createHash("sha256")
-  for (let at = 0; at < data.byteLength; at += slice) {
-    const bytes = new Uint8Array(data.buffer, data.byteOffset + at, Math.min(slice, data.byteLength - at))
+  const step = slice / data.BYTES_PER_ELEMENT
+  for (let at = 0; at < data.length; at += step) {
+    const own = data.subarray(at, at + step)
+    const values = isHalf(dtype) ? floatsOf(dtype, own) : own
+    const bytes = new Uint8Array(values.buffer, values.byteOffset, values.byteLength)
     hash.update(bytes)
     yield bytes.length
   }

@@ -2,7 +2,7 @@ import { Effect, Scope } from "effect"
 import type { Remember } from "../autodiff/Past.ts"
 import type { ModelConfig } from "../model/ModelConfig.ts"
 import { hostF32 } from "../model/Scorer.ts"
-import type { Weights } from "../model/weights.ts"
+import type { KeptWeights, Weights } from "../model/weights.ts"
 import type { WeightsOf } from "../model/Transformer.ts"
 import { clipScale } from "../routine/clip.ts"
 import { muonApplies } from "../routine/muon.ts"
@@ -57,7 +57,7 @@ export interface Learner {
   /** At least one micro-batch. */
   readonly update: (batches: ReadonlyArray<MicroBatch>) => Effect.Effect<UpdateMetrics, LearnerError>
   /** The weights as they are: copies of those that updates move, the others as they were given. */
-  readonly snapshot: Effect.Effect<Weights, BackendError>
+  readonly snapshot: Effect.Effect<KeptWeights, BackendError>
   /** A copy of the optimizer's state. */
   readonly state: Effect.Effect<LearnerState, BackendError>
   /** The same in the memory of an earlier copy, which is then gone: nothing as large as the model is allocated. */
@@ -66,7 +66,8 @@ export interface Learner {
 
 export interface LearnerOptions {
   readonly config: ModelConfig
-  readonly weights: Weights
+  /** Those that updates move in f32, the others as they are kept. */
+  readonly weights: KeptWeights
   /** Names of the weights that updates move; the others have neither gradient nor moments. Default: all. */
   readonly trainable?: ReadonlyArray<string>
   readonly optimizer: OptimizerSettings
@@ -214,7 +215,7 @@ export const makeLearner = (options: LearnerOptions): Effect.Effect<Learner, Bac
       snapshot: Effect.map(
         // Not all at once: memory that arrives makes the collector work.
         Effect.forEach(names, snapshotOf, { concurrency: 2 }),
-        (moved): Weights => ({ ...options.weights, ...Object.fromEntries(moved) })
+        (moved): KeptWeights => ({ ...options.weights, ...Object.fromEntries(moved) })
       ),
       state: Effect.suspend(() => stateIn(freshState)),
       stateIn

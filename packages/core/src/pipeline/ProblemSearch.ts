@@ -2,7 +2,7 @@ import { Effect, Schema, Scope } from "effect"
 import * as Protocol from "../actor/Protocol.ts"
 import { CorpusError } from "../data/CorpusError.ts"
 import { NothingEligible } from "../data/Problems.ts"
-import type { StoredModel } from "../model/ModelDirectory.ts"
+import type { KeptModel } from "../model/ModelDirectory.ts"
 import { makeScorer } from "../model/Scorer.ts"
 import { CompileError, ExecutionError } from "../tensor/Backend.ts"
 import { makeBoundedProgramCache, programsKept } from "../tensor/ProgramCache.ts"
@@ -31,7 +31,7 @@ export type ProblemSearchProtocol = typeof ProblemSearchProtocol
 
 export interface ProblemSearchOptions extends Omit<ProblemSourceOptions, "scorer" | "weights"> {
   /** The one that a run starts from judges its problems, whatever becomes of it. */
-  readonly model: Pick<StoredModel, "config" | "weights">
+  readonly model: Pick<KeptModel, "config" | "weights">
 }
 
 /** The handlers of each incarnation: a later one begins where the stream was asked for last. */

@@ -3,7 +3,7 @@ import { Clock, Effect } from "effect"
 import type { Scope } from "effect"
 import type { Remember } from "../autodiff/Past.ts"
 import { trainableWeights } from "../model/trainable.ts"
-import type { WeightsError, Weights } from "../model/weights.ts"
+import type { KeptWeights, WeightsError } from "../model/weights.ts"
 import { weightsHash } from "../model/weights.ts"
 import type { MicroBatch } from "../optim/gradientProgram.ts"
 import { freshState, makeLearner } from "../optim/Learner.ts"
@@ -18,6 +18,7 @@ import type { StorageError } from "../storage/StorageError.ts"
 import { Backend } from "../tensor/Backend.ts"
 import { makeBoundedProgramCache, programsKept } from "../tensor/ProgramCache.ts"
 import type { StepReport } from "./Pipeline.ts"
+import { trained } from "./policySource.ts"
 import type { LoadedModel } from "./policySource.ts"
 import type { StageError } from "./Stage.ts"
 
@@ -49,7 +50,7 @@ export interface SupervisedResult {
   readonly run: string
   readonly steps: number
   readonly seconds: number
-  readonly weights: Weights
+  readonly weights: KeptWeights
   readonly weightsHash: string
   readonly last: CheckpointEntry
   readonly metrics: Readonly<Record<string, number>>
@@ -73,7 +74,7 @@ const runScoped = Effect.fnUntraced(function* <E>(
     batches,
     onStep
   } = options
-  const { stored } = policy
+  const stored = yield* Effect.fromResult(trained(policy.stored, frozen))
   const { config, weights: initial } = stored
   const trainable = yield* Effect.fromResult(trainableWeights(config, frozen))
   const { name, thread } = yield* Backend

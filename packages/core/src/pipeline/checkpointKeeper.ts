@@ -1,6 +1,6 @@
 import { Clock, Effect } from "effect"
 import type { ActorCrashed, ActorRef, ActorStopped } from "../actor/index.ts"
-import type { StoredModel } from "../model/ModelDirectory.ts"
+import type { KeptModel } from "../model/ModelDirectory.ts"
 import type { WeightsError } from "../model/weights.ts"
 import type { CheckpointEntry, Validation } from "../run/Checkpoint.ts"
 import { best as bestOf, saveCheckpoint } from "../run/Checkpoint.ts"
@@ -39,7 +39,7 @@ export interface CheckpointKeeper {
 export interface CheckpointKeeperOptions {
   readonly run: Run
   readonly pipeline: Pipeline
-  readonly model: StoredModel
+  readonly model: KeptModel
   readonly store: ActorRef<PolicyStoreProtocol>
   readonly ledger: Ledger
   readonly settings: Pick<RunSettings, "steps" | "checkpointEvery" | "keep">

@@ -1,4 +1,4 @@
-import type { Weights } from "../model/weights.ts"
+import type { KeptWeights } from "../model/weights.ts"
 import { HostTensor } from "../tensor/HostTensor.ts"
 import type { Baseline } from "./messages.ts"
 
@@ -9,11 +9,11 @@ import type { Baseline } from "./messages.ts"
 export const followPolicy = (baseline: Baseline, { version, weights }: Baseline, decay: number): Baseline =>
   baseline.version === version ? baseline : { version, weights: movedTowards(baseline.weights, weights, decay) }
 
-const movedTowards = (from: Weights, to: Weights, decay: number): Weights =>
+const movedTowards = (from: KeptWeights, to: KeptWeights, decay: number): KeptWeights =>
   Object.fromEntries(
     Object.entries(from).map(([name, value]) => {
       // What training leaves alone stays the same to the bit.
-      if (to[name] === value) return [name, value]
+      if (to[name] === value || value.dtype !== "f32") return [name, value]
       const { shape, data } = value
       const target = to[name].data
       return [

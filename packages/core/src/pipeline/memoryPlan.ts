@@ -6,7 +6,7 @@ import { begin, proceed } from "../model/generate.ts"
 import { score } from "../model/score.ts"
 import { segmentLengths } from "../model/segments.ts"
 import { trainableWeights } from "../model/trainable.ts"
-import { weightTypes } from "../model/weights.ts"
+import { typesOfWeights, weightTypes } from "../model/weights.ts"
 import { objectiveWithGradient } from "../optim/gradientProgram.ts"
 import type { Rule } from "../optim/settings.ts"
 import { bucket } from "../rl/Batch.ts"
@@ -45,7 +45,7 @@ export const planMemory = (pipeline: Pipeline, context: Context, samplers: numbe
 const planWith = (peaks: Peaks, pipeline: Pipeline, context: Context, samplers: number): MemoryPlan => {
   const { batch, lag, optimizer } = pipeline
   const { documentsPerMicroBatch, programsKept, rule, frozen } = optimizer.settings
-  const types = weightTypes(context.config)
+  const types = keptTypes(pipeline, context)
   const names = Result.getOrThrow(trainableWeights(context.config, frozen)) // checked where a run is begun
   const trainable = Object.fromEntries(names.map((name) => [name, types[name]]))
   const all = totalBytes(Object.values(types))
@@ -75,6 +75,15 @@ const planWith = (peaks: Peaks, pipeline: Pipeline, context: Context, samplers: 
     { what: "the process and its threads", bytes: base + thread * (2 + samplers) }
   ].map(({ what, bytes }) => ({ what, bytes: Math.round(bytes) }))
   return { parts, total: parts.reduce((sum, { bytes }) => sum + bytes, 0) }
+}
+
+/** How a run keeps weights: what it trains in f32, the others as they were given; where that is not known yet, in f32. */
+const keptTypes = ({ policy, optimizer }: Pipeline, { config }: Context): Readonly<Record<string, TensorType>> => {
+  const wide = weightTypes(config)
+  if (!("stored" in policy)) return wide
+  const names = Result.getOrThrow(trainableWeights(config, optimizer.settings.frozen)) // as above
+  const trained = names.map((name) => [name, wide[name]] as const)
+  return { ...typesOfWeights(config, policy.stored.weights), ...Object.fromEntries(trained) }
 }
 
 /**
@@ -189,7 +198,7 @@ const trainingPeak = (pipeline: Pipeline, context: Context, names: ReadonlyArray
   }
   const objective = policy(loss, tail, pipeline.sampler.settings.temperature)
   const program = objectiveWithGradient(context.config, objective, names, remember)
-  return livenessOf(program, { weights: weightTypes(context.config), data }).peak
+  return livenessOf(program, { weights: keptTypes(pipeline, context), data }).peak
 }
 
 /** Reading the trunk with the first tokens, or the last tokens with the caches of all before. */
@@ -200,7 +209,7 @@ const samplingPeak = (pipeline: Pipeline, { config, frame }: Context): number =>
   const settings = { groupSize, sampling, stop: [0] }
   const rows = documents * positions * groupSize
   const lengths = segmentLengths(maxTokens)
-  const weights = weightTypes(config)
+  const weights = keptTypes(pipeline, { config, frame })
   const first = livenessOf((inputs: Parameters<typeof begin>[2]) => begin(config, settings, inputs), {
     weights,
     trunk: i32(documents, trunk),
@@ -235,7 +244,7 @@ const searchPeak = (pipeline: Pipeline, context: Context): number => {
   const tokens = i32(pipeline.batch.documentsPerUnit, sizesOf(pipeline, context).trunk)
   const read = (inputs: { weights: Parameters<typeof score>[1]; tokens: Parameters<typeof score>[2] }) =>
     score(config, inputs.weights, inputs.tokens)
-  const { peak, outputs } = livenessOf(read, { weights: weightTypes(config), tokens })
+  const { peak, outputs } = livenessOf(read, { weights: keptTypes(pipeline, context), tokens })
   return peak + outputs
 }
 

@@ -1,7 +1,7 @@
 /** What actors of a pipeline hand each other, as schemas. In process the values go by reference, unencoded. */
 import { Schema } from "effect"
 import type { Problem as ProblemType } from "../data/NextToken.ts"
-import type { Weights } from "../model/weights.ts"
+import type { KeptWeights, Weights } from "../model/weights.ts"
 import type { LearnerState } from "../optim/Learner.ts"
 import { outcomes } from "../prompt/Prediction.ts"
 import type { Prediction as PredictionType } from "../prompt/Prediction.ts"
@@ -9,7 +9,7 @@ import type { Verdict as VerdictType } from "../reward/Verdict.ts"
 import { unscorableKinds } from "../reward/Verdict.ts"
 import type { BehaviourLogprobs } from "../rl/Rollout.ts"
 import { PolicyVersion } from "../rl/Rollout.ts"
-import type { HostF32 } from "../tensor/HostTensor.ts"
+import type { HostF32, HostHalf } from "../tensor/HostTensor.ts"
 
 const bytes: Schema.Codec<Uint8Array> = Schema.instanceOf(Uint8Array)
 const int32s: Schema.Codec<Int32Array> = Schema.instanceOf(Int32Array)
@@ -17,9 +17,18 @@ const int32s: Schema.Codec<Int32Array> = Schema.instanceOf(Int32Array)
 const isF32 = (value: unknown): value is HostF32 =>
   typeof value === "object" && value !== null && "data" in value && value.data instanceof Float32Array
 
-const isWeights = (value: unknown): value is Weights =>
+const isHalfTensor = (value: unknown): value is HostHalf =>
+  typeof value === "object" && value !== null && "data" in value && value.data instanceof Uint16Array
+
+const isMoments = (value: unknown): value is Weights =>
   typeof value === "object" && value !== null && Object.values(value).every(isF32)
 
+const isWeights = (value: unknown): value is KeptWeights =>
+  typeof value === "object" &&
+  value !== null &&
+  Object.values(value).every((tensor) => isF32(tensor) || isHalfTensor(tensor))
+
+/** In f32, or in two bytes where training leaves them alone. */
 export const WeightsSchema = Schema.declare(isWeights)
 
 /** Weights under their content hash; `updates` says how many made them. */
@@ -32,7 +41,7 @@ export type Baseline = typeof Baseline.Type
 
 export const LearnerStateSchema: Schema.Codec<LearnerState> = Schema.Struct({
   updates: Schema.Int,
-  moments: WeightsSchema
+  moments: Schema.declare(isMoments)
 })
 
 const Problem: Schema.Codec<ProblemType> = Schema.Struct({

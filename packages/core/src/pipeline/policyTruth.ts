@@ -9,10 +9,11 @@ import type { ModelConfig } from "../model/ModelConfig.ts"
 import { branchLogprobs, trunkLogprobs } from "../model/tokenLogprobs.ts"
 import type { WeightsOf } from "../model/Transformer.ts"
 import { encode } from "../model/Transformer.ts"
-import { weightTypes } from "../model/weights.ts"
+import { keptAs, typesOfWeights } from "../model/weights.ts"
 import type { Truth, TruthError } from "../reward/Truth.ts"
 import { packBranches, packTrunk } from "../rl/Batch.ts"
 import type { ParsedGroup } from "../rl/Group.ts"
+import type { Value } from "../tensor/Backend.ts"
 import { Backend } from "../tensor/Backend.ts"
 import { compile } from "../tensor/Executable.ts"
 import { HostTensor } from "../tensor/HostTensor.ts"
@@ -31,12 +32,12 @@ export const makePolicyTruth = Effect.fnUntraced(function* (context: RunContext)
   const programs = yield* makeBoundedProgramCache(programsKept.scoring)
   const policyWeights = yield* makeResident
   const baselineWeights = yield* makeResident
-  const types = weightTypes(config)
 
-  const branchProgram = (length: number, branches: number, width: number) => {
-    const name = `truth ${length} ${branches}x${width}`
+  const branchProgram = (given: WeightsOf<Value>, length: number, branches: number, width: number) => {
+    const weights = typesOfWeights(config, given)
+    const name = `truth ${length} ${branches}x${width}${keptAs(weights)}`
     const inputs = {
-      weights: types,
+      weights,
       trunk: i32([1, length]),
       branches: i32([1, branches, width]),
       anchors: i32([1, branches])
@@ -48,12 +49,13 @@ export const makePolicyTruth = Effect.fnUntraced(function* (context: RunContext)
     return programs.get(name, compile(name, logprobs, inputs, "host"))
   }
 
-  const trunkProgram = (length: number) => {
-    const name = `truth ${length}`
+  const trunkProgram = (given: WeightsOf<Value>, length: number) => {
+    const weights = typesOfWeights(config, given)
+    const name = `truth ${length}${keptAs(weights)}`
     const logprobs = ({ weights, trunk }: Inputs<"trunk">) => ({
       logprobs: trunkLogprobs(config, weights, encode(config, weights, trunk, []), trunk)
     })
-    return programs.get(name, compile(name, logprobs, { weights: types, trunk: i32([1, length]) }, "host"))
+    return programs.get(name, compile(name, logprobs, { weights, trunk: i32([1, length]) }, "host"))
   }
 
   const afterThought = Effect.fnUntraced(function* (policy: Policy, { problem, rollouts }: ParsedGroup, count: number) {
@@ -65,7 +67,7 @@ export const makePolicyTruth = Effect.fnUntraced(function* (context: RunContext)
     const packed = packBranches(frame, [row], { multiple: trunkMultiple })
     const { branches, length: width, tailLength } = packed
     const weights = yield* policyWeights.hold(policy.version, policy.weights)
-    const { run } = yield* branchProgram(trunk.length, branches, width)
+    const { run } = yield* branchProgram(weights, trunk.length, branches, width)
     const { logprobs } = yield* run({
       weights,
       trunk: HostTensor.i32([1, trunk.length], trunk.tokens),
@@ -85,7 +87,7 @@ export const makePolicyTruth = Effect.fnUntraced(function* (context: RunContext)
     const { document, anchor } = problem
     const trunk = packTrunk(frame.head, [document], { multiple: trunkMultiple }, [anchor + truth.length])
     const weights = yield* baselineWeights.hold(baseline.version, baseline.weights)
-    const { run } = yield* trunkProgram(trunk.length)
+    const { run } = yield* trunkProgram(weights, trunk.length)
     const { logprobs } = yield* run({ weights, trunk: HostTensor.i32([1, trunk.length], trunk.tokens) })
     return sumOf(hostF32(logprobs), frame.head.length + anchor - 1, truth.length)
   }, Effect.scoped)

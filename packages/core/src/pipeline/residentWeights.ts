@@ -1,5 +1,5 @@
 import { Effect, Scope } from "effect"
-import type { Weights } from "../model/weights.ts"
+import type { KeptWeights } from "../model/weights.ts"
 import type { PolicyVersion } from "../rl/Rollout.ts"
 import type { Buffer } from "../tensor/Backend.ts"
 import { Backend } from "../tensor/Backend.ts"
@@ -16,7 +16,7 @@ export const makeResident = Effect.gen(function* () {
   const values = new Map<string, HostTensor>()
   let held: PolicyVersion | undefined
 
-  const hold = Effect.fnUntraced(function* (version: PolicyVersion, weights: Weights) {
+  const hold = Effect.fnUntraced(function* (version: PolicyVersion, weights: KeptWeights) {
     if (held === version) return buffers
     held = undefined
     const one = Effect.fnUntraced(function* ([name, value]: [string, HostTensor]) {

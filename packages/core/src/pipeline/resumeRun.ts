@@ -17,7 +17,7 @@ import { firstDifference } from "./firstDifference.ts"
 import { manifestOf } from "./manifestOf.ts"
 import type { Pipeline } from "./Pipeline.ts"
 import type { SetAside } from "./poison.ts"
-import { loadPolicy } from "./policySource.ts"
+import { loadTrained } from "./policySource.ts"
 import { policyOf } from "./Progress.ts"
 import { settingsOfStored, StoredSettings } from "./RunSettings.ts"
 import type { RunResult, StepReport } from "./runPipeline.ts"
@@ -59,7 +59,7 @@ export const openResumed = Effect.fnUntraced(function* (pipeline: Pipeline, opti
   const refuse = (reason: string) => new RunError({ path: run.directory, reason })
   const settings = yield* storedSettings(run, options.timeLimit)
   yield* Effect.fromResult(checkRun(pipeline, settings))
-  const loaded = yield* loadPolicy(pipeline.policy)
+  const loaded = yield* loadTrained(pipeline.policy, pipeline.optimizer.settings.frozen)
   const first = yield* firstPoint(loaded)
   const [{ version }] = first.recent
   const now = yield* manifestOf(pipeline, settings, loaded, version)

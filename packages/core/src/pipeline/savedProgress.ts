@@ -1,7 +1,7 @@
 /** What a checkpoint holds beside policy and optimizer, so that a run goes on from it as if it had never stopped. */
 import { Effect, Schema } from "effect"
 import { hashWeights } from "../model/weights.ts"
-import type { Weights, WeightsError } from "../model/weights.ts"
+import type { KeptWeights, WeightsError } from "../model/weights.ts"
 import { PolicyVersion } from "../rl/Rollout.ts"
 import type { Checkpoint } from "../run/Checkpoint.ts"
 import { RunError } from "../run/Run.ts"
@@ -31,7 +31,7 @@ export const savedProgress = Effect.fnUntraced(function* (
   // After the last step nothing is sampled any more.
   const earlier = step < steps ? recent.slice(0, -1) : []
   const current = recent[recent.length - 1].version
-  const others: Record<string, Weights> = {}
+  const others: Record<string, KeptWeights> = {}
   for (const { version, weights } of earlier) if (version !== current) others[version] = weights
   const saved = { step, updates, problems, earlier: earlier.map(({ version, updates }) => ({ version, updates })) }
   if (pipeline.verifier.settings.baselineDecay === undefined) return { progress: saved, others }
@@ -49,7 +49,7 @@ export const progressOf = Effect.fnUntraced(function* (
   const saved = yield* Effect.mapError(Schema.decodeUnknownEffect(Saved)(progress), ({ message }) =>
     invalid(`its progress is not that of a run that can be resumed: ${message.replaceAll(/\s*\n\s*/g, " ")}`)
   )
-  const weightsOf = (hash: string): Effect.Effect<Weights, RunError> => {
+  const weightsOf = (hash: string): Effect.Effect<KeptWeights, RunError> => {
     if (hash === weightsHash) return Effect.succeed(model.weights)
     return Object.hasOwn(others, hash)
       ? Effect.succeed(others[hash])

@@ -1,5 +1,4 @@
 import { Effect } from "effect"
-import { trainableWeights } from "../model/trainable.ts"
 import { hashWeights } from "../model/weights.ts"
 import { freshState } from "../optim/Learner.ts"
 import type { LearnerState } from "../optim/Learner.ts"
@@ -18,7 +17,7 @@ import { fitProblems } from "./fitProblems.ts"
 import { manifestOf } from "./manifestOf.ts"
 import type { Pipeline } from "./Pipeline.ts"
 import type { SetAside } from "./poison.ts"
-import { loadPolicy } from "./policySource.ts"
+import { loadTrained } from "./policySource.ts"
 import type { LoadedModel } from "./policySource.ts"
 import { beginning } from "./ProblemSource.ts"
 import type { Progress } from "./Progress.ts"
@@ -40,7 +39,7 @@ export interface StartingPoint extends Progress {
 export const startRun = Effect.fnUntraced(function* (pipeline: Pipeline, options: RunOptions) {
   const settings = settingsOf(options)
   yield* Effect.fromResult(checkRun(pipeline, settings))
-  const loaded = yield* loadPolicy(pipeline.policy)
+  const loaded = yield* loadTrained(pipeline.policy, pipeline.optimizer.settings.frozen)
   const start = yield* firstPoint(loaded)
   const manifest = yield* manifestOf(pipeline, settings, loaded, start.recent[0].version, options.command)
   const parts = yield* bringToLife(pipeline, settings, loaded, start)
@@ -75,7 +74,6 @@ export const bringToLife = Effect.fnUntraced(function* (
 ) {
   const { stored, tokenizer } = loaded
   const { seed, timeLimit } = settings
-  yield* Effect.fromResult(trainableWeights(stored.config, pipeline.optimizer.settings.frozen))
   const context = makeRunContext({ seed, config: stored.config, tokenizer, template: pipeline.template })
   const problems = yield* fitProblems(pipeline.problems, context, pipeline.sampler.settings.maxTokens)
   const learned = { step: start.step, weights: policyOf(start).weights, optimizer: start.optimizer }

@@ -7,11 +7,11 @@
 import { basename, join } from "node:path"
 import { Effect, Option, Result, Schema } from "effect"
 import { adaptersOf } from "../model/adapters.ts"
-import { loadModel, writeModelFiles } from "../model/ModelDirectory.ts"
-import type { ModelError, StoredModel } from "../model/ModelDirectory.ts"
+import { loadModel, loadModelOf, writeModelFiles } from "../model/ModelDirectory.ts"
+import type { KeptModel, ModelError } from "../model/ModelDirectory.ts"
 import { readSafetensors, writeSafetensors } from "../model/safetensors.ts"
-import { weightsHash } from "../model/weights.ts"
-import type { Weights, WeightsError } from "../model/weights.ts"
+import { halvesOf, weightsHash } from "../model/weights.ts"
+import type { KeptWeights, Weights, WeightsError } from "../model/weights.ts"
 import { Certificate } from "../reward/Certificate.ts"
 import { writeDirectoryAtomically, writeTextAtomically } from "../storage/atomic.ts"
 import { Disk, readWhole } from "../storage/Disk.ts"
@@ -44,7 +44,7 @@ const State = Schema.Struct({
 export interface Checkpoint {
   /** Updates made so far. */
   readonly step: number
-  readonly model: StoredModel
+  readonly model: KeptModel
   /** `weightsHash(model.weights)`, which whoever has a policy has already. */
   readonly weightsHash: string
   /** The optimizer's moments, named by the optimizer, for example "adamw.m/model.norm.weight". */
@@ -52,7 +52,7 @@ export interface Checkpoint {
   readonly validation: Validation
   readonly progress: typeof Schema.Json.Type
   /** Other weights that are needed to go on, by their hash: of older policies, of a baseline. */
-  readonly others: Readonly<Record<string, Weights>>
+  readonly others: Readonly<Record<string, KeptWeights>>
 }
 
 /** A checkpoint as it is listed: not loaded. */
@@ -104,29 +104,28 @@ export const saveCheckpoint = (
   })
 
 /** What a checkpoint of a model keeps of its weights: of one with adapters the base stays where it is. */
-const own = ({ config }: StoredModel, weights: Weights): Weights =>
+const own = ({ config }: KeptModel, weights: KeptWeights): KeptWeights =>
   config.lora === undefined ? weights : adaptersOf(weights)
 
 /**
- * Reads a checkpoint back, bit for bit; one with a file that is not as it was saved is refused. Adapters are put on `base`, or
- * on the model that they name.
+ * Reads a checkpoint back, bit for bit; one with a file that is not as it was saved is refused. Adapters are put on the model
+ * that they name; or `base` is what the run began with (`loadModelOf`).
  */
-export const loadCheckpoint = (
-  directory: string,
-  base?: StoredModel
-): Effect.Effect<Checkpoint, ModelError | RunError> =>
+export const loadCheckpoint = (directory: string, base?: KeptModel): Effect.Effect<Checkpoint, ModelError | RunError> =>
   Effect.gen(function* () {
     yield* verifyChecksums(directory)
     const { step, weightsHash: hash, validation, progress, others: hashes = [] } = yield* readState(directory)
-    const model = yield* loadModel(directory, base)
+    const model = yield* base === undefined ? loadModel(directory) : loadModelOf(directory, base)
     if (weightsHash(model.weights) !== hash) {
       return yield* new RunError({ path: directory, reason: "the hash of the weights is not the one in state.json" })
     }
     const optimizer = yield* readSafetensors(join(directory, "optimizer.safetensors"))
-    const others: Record<string, Weights> = {}
+    const others: Record<string, KeptWeights> = {}
+    // What training leaves alone is in memory once.
+    const still = model.config.lora === undefined ? halvesOf(model.weights) : model.weights
     for (const other of hashes) {
       const kept = yield* readSafetensors(join(directory, othersName(other)))
-      others[other] = model.config.lora === undefined ? kept : { ...model.weights, ...kept }
+      others[other] = model.config.lora === undefined ? { ...kept, ...still } : { ...still, ...kept }
     }
     return { step, model, weightsHash: hash, optimizer, validation, progress, others }
   })
@@ -141,12 +140,12 @@ export interface GoodCheckpoint {
 
 /**
  * The newest checkpoint of at most `through` updates that is whole, bit for bit: a damaged one gives way to the one before.
- * `base` is what adapters are put on.
+ * `base` is what the run began with.
  */
 export const latestGood = (
   run: Run,
   through: number = Infinity,
-  base?: StoredModel
+  base?: KeptModel
 ): Effect.Effect<GoodCheckpoint, StorageError> =>
   Effect.gen(function* () {
     const said: Array<string> = []

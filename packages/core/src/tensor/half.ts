@@ -19,6 +19,8 @@ export const f32BitsOf: Readonly<Record<Half, (half: number) => number>> = {
 
 /** Bits of floats of two bytes as floats. */
 export const floatsOf = (dtype: Half, halves: ArrayLike<number>): Float32Array => {
-  const bits = Int32Array.from(halves, f32BitsOf[dtype])
+  const bits = new Int32Array(halves.length)
+  const bitsOf = f32BitsOf[dtype]
+  for (let i = 0; i < bits.length; i++) bits[i] = bitsOf(halves[i])
   return new Float32Array(bits.buffer)
 }

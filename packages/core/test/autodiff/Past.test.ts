@@ -5,6 +5,8 @@ import type { Remember } from "../../src/autodiff/Past.ts"
 import type { WeightsOf } from "../../src/model/Transformer.ts"
 import { nextToken } from "../../src/rl/objective.ts"
 import { Graph, record } from "../../src/tensor/Graph.ts"
+import { floatsOf } from "../../src/tensor/half.ts"
+import { HostTensor } from "../../src/tensor/HostTensor.ts"
 import { liveness } from "../../src/tensor/liveness.ts"
 import { evaluate, fromHost } from "../../src/tensor/Reference.ts"
 import { expand } from "../../src/tensor/simplify.ts"
@@ -24,6 +26,21 @@ const tower = (depth: number, remember: Remember) =>
     },
     f32(16, 16)
   ).graph
+
+/** A row, and matrices of bits of bf16 or of the same values in f32. */
+const frozenValues = (depth: number, dtype: "f32" | "bf16") => {
+  const bits = (seed: number) =>
+    Array.from({ length: 64 * 64 }, (_, i) => 0x3c00 + ((i * 7919 + seed * 31) % 512) + (i % 3 === 0 ? 0x8000 : 0))
+  const matrix = (seed: number) =>
+    dtype === "bf16"
+      ? HostTensor.half("bf16", [64, 64], bits(seed))
+      : HostTensor.f32([64, 64], floatsOf("bf16", bits(seed)))
+  const row = HostTensor.f32(
+    [1, 64],
+    Array.from({ length: 64 }, (_, i) => Math.sin(i))
+  )
+  return [row, ...Array.from({ length: depth }, (_, i) => matrix(i))].map(fromHost)
+}
 
 const bytes = (graph: Graph) => liveness(expand(graph, new Set())).peak
 
@@ -89,6 +106,24 @@ describe("a gradient that remembers layers only", () => {
     const grows = (remember: Remember) => (bytes(tower(12, remember)) - bytes(tower(4, remember))) / 8
     expect(grows("layers")).toBe(value)
     expect(grows("all")).toBe(3 * value)
+  })
+
+  test.each(["all", "layers"] as const)("has one widened weight of two bytes at a time, remembering %s", (remember) => {
+    const frozen = (depth: number, dtype: "f32" | "bf16") =>
+      Graph.trace(
+        ([x, ...weights]: ReadonlyArray<Tensor>) => {
+          const layer = (at: Tensor, w: Tensor) =>
+            at
+              .matmul(w.dtype === "f32" ? w : w.cast("f32"))
+              .tanh()
+              .keep()
+          return gradients(weights.reduce(layer, x.keep()).sum(), [x], remember)[0]
+        },
+        [f32(1, 64), ...Array.from({ length: depth }, () => ({ dtype, shape: [64, 64] }))]
+      ).graph
+    expect(bytes(frozen(12, "bf16"))).toBeLessThan(3 * 4 * 64 * 64)
+    const valueOf = (dtype: "f32" | "bf16") => evaluate(frozen(5, dtype), frozenValues(5, dtype))
+    expect(valueOf("bf16")).toEqual(valueOf("f32"))
   })
 
   test("computes nothing twice where nothing is kept", () => {

@@ -6,7 +6,7 @@ import { withLora } from "../../src/model/adapters.ts"
 import { parseAdapterConfig } from "../../src/model/adapterFiles.ts"
 import { isAdapter } from "../../src/model/Lora.ts"
 import type { LoraOptions } from "../../src/model/Lora.ts"
-import { loadModel, saveModel } from "../../src/model/ModelDirectory.ts"
+import { loadModel, loadModelOf, saveModel } from "../../src/model/ModelDirectory.ts"
 import type { StoredModel } from "../../src/model/ModelDirectory.ts"
 import { presetConfig } from "../../src/model/presets.ts"
 import { readSafetensors } from "../../src/model/safetensors.ts"
@@ -64,7 +64,7 @@ describe("adapters on disk", () => {
       expect((yield* Effect.flip(loadModel(there))).message).toContain(
         'adapter_config.json: its base model "meta/llama" is not here'
       )
-      expect(weightsHash((yield* loadModel(there, base)).weights)).toBe(weightsHash(model.weights))
+      expect(weightsHash((yield* loadModelOf(there, base)).weights)).toBe(weightsHash(model.weights))
     })
   )
 

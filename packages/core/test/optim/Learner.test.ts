@@ -5,6 +5,7 @@ import * as fc from "fast-check"
 import { gradients } from "../../src/autodiff/grad.ts"
 import type { ModelConfig } from "../../src/model/ModelConfig.ts"
 import type { WeightsOf } from "../../src/model/Transformer.ts"
+import { inF32 } from "../../src/model/weights.ts"
 import type { Weights } from "../../src/model/weights.ts"
 import { adamwDefaults } from "../../src/routine/adamw.ts"
 import type { MicroBatch } from "../../src/optim/gradientProgram.ts"
@@ -98,7 +99,7 @@ describe("the learner", () => {
       )
       for (const step of [1, 2, 3]) {
         const before = yield* made.snapshot
-        const { gradients: given } = gradientsOf(before, whole[0])
+        const { gradients: given } = gradientsOf(inF32(before), whole[0])
         yield* made.update(whole)
         const after = yield* made.snapshot
         for (const [name, elements] of expected) {
@@ -170,7 +171,7 @@ describe("the learner", () => {
         const first = yield* learner({ ...settings, schedule: constant(1, 5) })
         yield* first.update(whole)
         yield* first.update([batch(texts.slice(1))])
-        const weights = yield* first.snapshot
+        const weights = inF32(yield* first.snapshot)
         const state = yield* first.state
         const second = yield* learner({ ...settings, schedule: constant(1, 5) }, weights, state)
         const metrics = yield* Effect.forEach([first, second], (made: Learner) => made.update(whole))
@@ -180,7 +181,7 @@ describe("the learner", () => {
         expect((yield* first.state).updates).toBe(3)
         // What was taken out has not moved with the learner.
         expect(state.updates).toBe(2)
-        expect(largestGap(weights, yield* first.snapshot)).toBeGreaterThan(0)
+        expect(largestGap(weights, inF32(yield* first.snapshot))).toBeGreaterThan(0)
       }).pipe(onReference)
     )
 

@@ -10,6 +10,7 @@ import * as Optimizer from "../../src/pipeline/Optimizer.ts"
 import type { Pipeline } from "../../src/pipeline/Pipeline.ts"
 import { makeRunContext } from "../../src/pipeline/RunContext.ts"
 import { compact } from "../../src/prompt/Template.ts"
+import { HostTensor } from "../../src/tensor/HostTensor.ts"
 import { jsonLines, pipelineOf, policy, run } from "./fixtures.ts"
 
 const { config } = policy.stored
@@ -33,6 +34,20 @@ describe("a plan of memory", () => {
     expect(bytes(frozen, /moments/)).toBe(3 * 2 * moving)
     expect(bytes(cutTo(4), /gradients/)).toBe(2 * all) // a step of four documents in one go
     expect(bytes(cutTo(2), /gradients/)).toBe(3 * all)
+  })
+
+  it("counts weights that training leaves alone as they are kept", () => {
+    const all = parameterCount(config)
+    const halves = Object.entries(policy.stored.weights).map(([name, { shape }]) => [
+      name,
+      HostTensor.fill("bf16", shape, 0)
+    ])
+    const kept = { ...policy, stored: { ...policy.stored, weights: Object.fromEntries(halves) } }
+    const frozen = Optimizer.make({ frozen: ["model.embed_tokens.weight"] })
+    const embedding = config.vocabSize * config.hiddenSize
+    expect(bytes(pipelineOf({ policy: kept, optimizer: frozen }), /^weights/)).toBe(4 * (4 * all - 2 * embedding))
+    expect(bytes(pipelineOf({ policy: kept }), /^weights/)).toBe(4 * 4 * all)
+    expect(bytes(pipelineOf({ policy: kept, optimizer: frozen }), /moments/)).toBe(3 * 2 * 4 * (all - embedding))
   })
 
   it("is the sum of its parts, and grows with documents, layers kept, programs kept and samplers", () => {

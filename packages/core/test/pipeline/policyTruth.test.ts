@@ -5,7 +5,7 @@ import { problemAt } from "../../src/data/NextToken.ts"
 import { document } from "../../src/data/Synthetic.ts"
 import { makeModelConfig } from "../../src/model/ModelConfig.ts"
 import { makeScorer } from "../../src/model/Scorer.ts"
-import type { Weights } from "../../src/model/weights.ts"
+import type { KeptWeights, Weights } from "../../src/model/weights.ts"
 import { initialWeights, weightsHash } from "../../src/model/weights.ts"
 import { leadToAnswer } from "../../src/pipeline/leadToAnswer.ts"
 import type { Policy } from "../../src/pipeline/messages.ts"
@@ -27,7 +27,7 @@ const { config } = loaded.stored
 const { tokenizer } = loaded
 const context = makeRunContext({ seed: 1, config, tokenizer, template: compact })
 
-const policyOf = (weights: Weights): Policy => ({
+const policyOf = (weights: KeptWeights): Policy => ({
   version: PolicyVersion.make(weightsHash(weights)),
   updates: 0,
   weights
@@ -67,7 +67,7 @@ const group: RolloutGroup = {
 }
 
 /** log p(tokens | before), each token by a plain reading of all that stands before it: no trunk, no branches. */
-const plainly = Effect.fnUntraced(function* (weights: Weights, before: ReadonlyArray<number>, tokens: Int32Array) {
+const plainly = Effect.fnUntraced(function* (weights: KeptWeights, before: ReadonlyArray<number>, tokens: Int32Array) {
   const scorer = yield* makeScorer(config, yield* makeProgramCache)
   const all = Int32Array.from([...before, ...tokens])
   const { logprobs } = yield* scorer.score(weights, { documents: 1, length: all.length, tokens: all })
@@ -142,19 +142,20 @@ describe("the truth as a policy finds it", () => {
   it.effect("has a baseline whose weights trail the policy's: decay · old + (1 - decay) · new, once a version", () =>
     Effect.gen(function* () {
       const truthOf = yield* makePolicyTruth(context)
-      const next = policyOf(sharp(9))
+      const later = sharp(9)
+      const next = policyOf(later)
       const mixed = Object.fromEntries(
-        Object.entries(policy.weights).map(([name, { shape, data }]) => [
+        Object.entries(sharp(3)).map(([name, { shape, data }]) => [
           name,
           HostTensor.f32(
             shape,
-            data.map((old, i) => 0.75 * old + 0.25 * next.weights[name].data[i])
+            data.map((old, i) => 0.75 * old + 0.25 * later[name].data[i])
           )
         ])
       )
       const truth = text.tokens.subarray(problem.anchor, problem.anchor + 2)
       const before = [...context.frame.head, ...text.tokens.subarray(0, problem.anchor)]
-      const plain = (weights: Weights) => Effect.map(plainly(weights, before, truth), sum)
+      const plain = (weights: KeptWeights) => Effect.map(plainly(weights, before, truth), sum)
       expect(yield* truthOf(policy, policy).baseline(problem, 2)).toBeCloseTo(yield* plain(policy.weights), 5)
       const once = followPolicy(policy, next, 0.75)
       for (const baseline of [once, followPolicy(once, next, 0.75)]) {
