@@ -13,10 +13,12 @@
  * numbers or marks only since Unicode 17 (Node 24) or combine since Unicode 10 (NFC) are cut otherwise by a Rust library that
  * does not know them yet. The bytes are right then, too.
  */
-import { readFile } from "node:fs/promises"
 import { basename, join } from "node:path"
 import { Tokenizer as HuggingFaceTokenizer } from "@huggingface/tokenizers"
 import * as Effect from "effect/Effect"
+import * as Result from "effect/Result"
+import { parseJson } from "../storage/boundedJson.ts"
+import { readWhole } from "../storage/Disk.ts"
 import { cutter, respaced, spelled } from "./spelling.ts"
 import { bytesAt, isRecord, tokenBytes, TokenizerError } from "./tokenBytes.ts"
 import { readTokenizerJson } from "./tokenizerJson.ts"
@@ -192,26 +194,24 @@ const fileName = (directory: string | undefined, file: TokenizerFile) =>
 /** The first line of what went wrong. */
 const describe = (cause: unknown) => (cause instanceof Error ? cause.message : String(cause)).split("\n")[0]
 
+/** The largest tokenizers have some 30 MB. */
+const largestFile = 2 ** 28
+
 function readText<A, E>(
   path: string,
   missing: () => Effect.Effect<A, E>
 ): Effect.Effect<A | string, E | TokenizerError> {
-  return Effect.tryPromise({ try: () => readFile(path, "utf8"), catch: (cause) => cause }).pipe(
-    Effect.catch((cause): Effect.Effect<A, E | TokenizerError> =>
-      cause instanceof Error && "code" in cause && cause.code === "ENOENT"
-        ? missing()
-        : Effect.fail(new TokenizerError({ file: path, problem: describe(cause) }))
+  return Effect.map(readWhole(path, largestFile), (bytes) => decoder.decode(bytes)).pipe(
+    Effect.catch((error): Effect.Effect<A, E | TokenizerError> =>
+      error.isMissing ? missing() : Effect.fail(new TokenizerError({ file: path, problem: error.reason }))
     )
   )
 }
 
 function parse(text: string, file: string): Readonly<Record<string, unknown>> {
-  try {
-    const value: unknown = JSON.parse(text)
-    if (isRecord(value)) return value
-  } catch (cause) {
-    throw new TokenizerError({ file, problem: `no JSON: ${describe(cause)}` })
-  }
+  const json = parseJson(text)
+  if (Result.isFailure(json)) throw new TokenizerError({ file, problem: json.failure })
+  if (isRecord(json.success)) return json.success
   throw new TokenizerError({ file, problem: "a JSON object was expected" })
 }
 

@@ -6,7 +6,8 @@
  */
 import { access, readFile } from "node:fs/promises"
 import { join } from "node:path"
-import { Predicate } from "effect"
+import { Predicate, Result } from "effect"
+import { parseJson } from "../storage/boundedJson.ts"
 
 /** What a model is made of. Of the weights either one file or an index and what it names. */
 export const wholeWeights = "model.safetensors"
@@ -45,17 +46,11 @@ export const missingFile = async (snapshot: string): Promise<string | undefined>
 
 /** The files that an index of weights names; undefined where it is no index. A name that leads out of the directory is none. */
 export const shardsIn = (index: string): ReadonlyArray<string> | undefined => {
-  try {
-    const json: unknown = JSON.parse(index)
-    const names = Predicate.isObject(json) && "weight_map" in json ? json.weight_map : undefined
-    if (!Predicate.isObject(names)) return undefined
-    const shards = [...new Set(Object.values<unknown>({ ...names }))]
-    return shards.every((name) => typeof name === "string" && /^[\w][\w.-]*$/.test(name))
-      ? shards.map(String)
-      : undefined
-  } catch {
-    return undefined
-  }
+  const json = Result.getOrUndefined(parseJson(index))
+  const names = Predicate.isObject(json) && "weight_map" in json ? json.weight_map : undefined
+  if (!Predicate.isObject(names)) return undefined
+  const shards = [...new Set(Object.values<unknown>({ ...names }))]
+  return shards.every((name) => typeof name === "string" && /^[\w][\w.-]*$/.test(name)) ? shards.map(String) : undefined
 }
 
 /** Links are followed: a link to a blob that is gone is not there. */

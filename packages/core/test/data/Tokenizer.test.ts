@@ -1,9 +1,12 @@
-import { readFileSync } from "node:fs"
+import { mkdtempSync, readFileSync, rmSync, truncateSync, writeFileSync } from "node:fs"
+import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { Tokenizer as HuggingFaceTokenizer } from "@huggingface/tokenizers"
 import * as Effect from "effect/Effect"
-import { describe, expect, it } from "vitest"
+import { describe, expect, it } from "@effect/vitest"
 import * as Tokenizer from "../../src/data/Tokenizer.ts"
+import { Disk } from "../../src/storage/Disk.ts"
+import { makeMemoryDisk } from "../../src/testing/memoryDisk.ts"
 import { shared } from "./shared.ts"
 
 const directories = ["models/stories15M", "models/stories260K", "models/tokenizers/gpt2", "models/tokenizers/qwen2_5"]
@@ -120,7 +123,8 @@ describe("an unusable tokenizer", () => {
     })
 
   it("is one clear line", async () => {
-    expect(await failure("{")).toMatch(/^tokenizer\.json: no JSON: .+$/)
+    expect(await failure("{")).toBe("tokenizer.json: is not JSON")
+    expect(await failure(`{"model":${"[".repeat(1e6)}`)).toBe("tokenizer.json: is nested deeper than 64 levels")
     expect(await failure("[]")).toBe("tokenizer.json: a JSON object was expected")
     expect(await failure("{}")).toBe("tokenizer.json: no tokenizer.json: an object with a `model` was expected")
     expect(await failure('{"model":{}}')).toBe("tokenizer.json: `model.vocab` is missing")
@@ -128,9 +132,28 @@ describe("an unusable tokenizer", () => {
       'tokenizer.json: token "a" has the id 4294967295; of a vocabulary of this size, integers below 264 were expected'
     )
     expect(await failure('{"model":{"type":"BPE","byte_fallback":true,"vocab":{"a":0}}}', "nonsense")).toMatch(
-      /^tokenizer_config\.json: no JSON/
+      /^tokenizer_config\.json: is not JSON$/
     )
   })
+
+  it.effect(
+    "is not read where it is larger than any tokenizer, and what is read comes from the disk that there is",
+    () =>
+      Effect.gen(function* () {
+        const directory = mkdtempSync(join(tmpdir(), "foretoken-tokenizer-"))
+        const file = join(directory, "tokenizer.json")
+        writeFileSync(file, "")
+        truncateSync(file, 2 ** 28 + 1) // takes no room
+        expect((yield* Effect.flip(Tokenizer.load(directory))).message).toBe(
+          `${file}: has 268435457 bytes; at most 268435456 are expected here`
+        )
+        rmSync(directory, { recursive: true })
+        const disk = makeMemoryDisk()
+        disk.put("/m/tokenizer.json", new TextEncoder().encode("[]"))
+        const refused = yield* Effect.flip(Effect.provideService(Tokenizer.load("/m"), Disk, disk.boot()))
+        expect(refused.message).toBe("/m/tokenizer.json: a JSON object was expected")
+      })
+  )
 
   const byteLevel = (changes: Readonly<Record<string, unknown>>, model: Readonly<Record<string, unknown>> = {}) =>
     JSON.stringify({
