@@ -15,6 +15,17 @@ const json = async (args: ReadonlyArray<string>) => {
   return JSON.parse(stdout)
 }
 
+it("of a file that has few weights of two bytes is answered with a line about that, and done", async () => {
+  await json(["convert", join(root, "f32"), join(root, "q8.gguf"), "--dtype", "q8_0"])
+  for (const model of [join(root, "f32"), join(root, "q8.gguf")]) {
+    const { code, stderr } = await inProcess(["score", "--model", model, "--ids", "1,2,3", "--storage", "file"])
+    expect(code).toBe(0)
+    expect(stderr).toBe(
+      `foretoken: ${model} has no weights in F16 or BF16, which --storage file keeps in two bytes; all others take four\n`
+    )
+  }
+})
+
 describe.each(["bf16", "f16"])("weights kept in %s", (dtype) => {
   const model = join(root, dtype)
   beforeAll(() => json(["convert", join(root, "f32"), model, "--dtype", dtype]))

@@ -76,7 +76,7 @@ export const storages = ["f32", "file"] as const
 export const storage = Flag.Literals("storage", storages).pipe(
   usually(
     "f32",
-    "how weights are kept: file leaves F16 and BF16 in two bytes and widens them where they are used, which takes some half of " +
+    "how weights are kept: file leaves F16 and BF16 (no quantised types) in two bytes and widens them where they are used, which takes some half of " +
       "the memory; sampling, which widens all of them for every token, then takes several times as long"
   )
 )

@@ -2,12 +2,14 @@ import { resolve } from "node:path"
 import {
   checkVocabulary,
   initialWeights,
+  isHalf,
   loadKeptModel,
   loadModel,
   loadPolicy,
   loadTokenizer,
   padTokenizer,
   presetConfig,
+  sizeOf,
   Synthetic,
   withLora
 } from "@foretoken/core"
@@ -25,6 +27,7 @@ import type {
 } from "@foretoken/core"
 import * as Effect from "effect/Effect"
 import { UsageError } from "./failure.ts"
+import { Streams } from "./Streams.ts"
 
 export type ModelFailure = ModelError | ModelConfigError | WeightsError | Tokenizer.TokenizerError
 
@@ -62,7 +65,22 @@ export const openReadModel = ({ model, storage }: ReadModelChoice): Effect.Effec
   })
 
 export const loadKept = ({ model, storage }: ReadModelChoice): Effect.Effect<KeptModel, ModelError> =>
-  storage === "f32" ? loadModel(model) : loadKeptModel(model)
+  storage === "f32"
+    ? loadModel(model)
+    : Effect.tap(loadKeptModel(model), ({ weights }) => sayWhatIsWide(model, weights))
+
+/** Who asks for two bytes and gets four is told. */
+const sayWhatIsWide = (model: string, weights: KeptWeights) =>
+  Effect.map(Streams, ({ error }) => {
+    const sizes = Object.values(weights).map(({ dtype, shape }) => [isHalf(dtype), sizeOf(shape)] as const)
+    const all = sizes.reduce((sum, [, size]) => sum + size, 0)
+    const kept = sizes.reduce((sum, [half, size]) => sum + (half ? size : 0), 0)
+    if (kept > all / 2) return
+    const share = kept === 0 ? "no weights" : `${Math.round((100 * kept) / all)} % of its weights`
+    error(
+      `foretoken: ${model} has ${share} in F16 or BF16, which --storage file keeps in two bytes; all others take four\n`
+    )
+  })
 
 /** What `foretoken train` has to say of it. */
 export interface TrainedModelChoice extends ModelChoice {

@@ -15,7 +15,7 @@ import {
   readShardedSafetensors,
   writeSafetensors
 } from "./safetensors.ts"
-import { loadModelFile, modelSource } from "./modelFile.ts"
+import { loadKeptModelFile, loadModelFile, modelSource } from "./modelFile.ts"
 import type { ModelFileError } from "./ModelFileError.ts"
 import type { SafetensorsError } from "./SafetensorsError.ts"
 import type { StoredDType } from "./safetensorsHeader.ts"
@@ -89,13 +89,13 @@ export interface KeptModel extends Omit<StoredModel, "weights"> {
 
 /**
  * `loadModel` for little memory: F16 and BF16 stay what they are, and are widened, exactly, where something is computed with
- * them. Of what is no directory of safetensors the weights come in f32 all the same.
+ * them. What else there is, quantised types of GGUF and checkpoints of llama2.c, comes in f32.
  */
 export const loadKeptModel = (path: string): Effect.Effect<KeptModel, ModelError> =>
   Effect.gen(function* () {
     if (yield* isAdapterDirectory(path)) return yield* loadAdapted(path, yield* loadKeptModel(yield* baseOf(path)))
     const source = yield* modelSource(path)
-    if (source._tag !== "directory") return yield* loadModelFile(source)
+    if (source._tag !== "directory") return yield* loadKeptModelFile(source)
     const config = yield* loadModelConfig(path)
     const { path: file, isSharded } = yield* weightsIn(path)
     const tensors = yield* isSharded ? readKeptShardedSafetensors(file) : readKeptSafetensors(file)

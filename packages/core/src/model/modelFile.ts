@@ -7,10 +7,10 @@
 import { Effect } from "effect"
 import { openFile } from "../storage/Disk.ts"
 import { StorageError } from "../storage/StorageError.ts"
-import { loadGguf, loadGgufTokenizer } from "./gguf/load.ts"
+import { loadGguf, loadGgufTokenizer, loadKeptGguf } from "./gguf/load.ts"
 import { loadLlama2c, loadLlama2cTokenizer } from "./llama2c/load.ts"
 import type { ModelConfigError } from "./ModelConfig.ts"
-import type { StoredModel, TokenizerFiles } from "./ModelDirectory.ts"
+import type { KeptModel, StoredModel, TokenizerFiles } from "./ModelDirectory.ts"
 import type { ModelFileError } from "./ModelFileError.ts"
 import type { WeightsError } from "./weights.ts"
 
@@ -38,6 +38,13 @@ export const loadModelFile = ({
   path
 }: ModelFile): Effect.Effect<StoredModel, ModelFileError | ModelConfigError | WeightsError | StorageError> =>
   _tag === "gguf" ? loadGguf(path) : loadLlama2c(path)
+
+/** The same, with F16 and BF16 of a GGUF file in two bytes. */
+export const loadKeptModelFile = ({
+  _tag,
+  path
+}: ModelFile): Effect.Effect<KeptModel, ModelFileError | ModelConfigError | WeightsError | StorageError> =>
+  _tag === "gguf" ? loadKeptGguf(path) : loadLlama2c(path)
 
 /** The tokenizer's files of a model in one file; a model without any is refused. */
 export const loadFileTokenizer = ({

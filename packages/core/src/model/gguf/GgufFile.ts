@@ -4,7 +4,7 @@ import type { Scope } from "effect"
 import { openFile } from "../../storage/Disk.ts"
 import type { DiskFile } from "../../storage/Disk.ts"
 import type { StorageError } from "../../storage/StorageError.ts"
-import type { HostF32 } from "../../tensor/HostTensor.ts"
+import type { Half, HostF32, HostHalf } from "../../tensor/HostTensor.ts"
 import { ModelFileError } from "../ModelFileError.ts"
 import { Incomplete } from "./Cursor.ts"
 import { parseGguf } from "./header.ts"
@@ -16,6 +16,8 @@ export interface GgufFile {
   readonly tensors: ReadonlyArray<GgufTensor>
   /** The values of a tensor in f32, read and unpacked by pieces: no more is needed than the tensor itself. One at a time. */
   readonly read: (tensor: GgufTensor) => Effect.Effect<HostF32, ModelFileError | StorageError>
+  /** The same, F16 and BF16 as they are. */
+  readonly readKept: (tensor: GgufTensor) => Effect.Effect<HostF32 | HostHalf, ModelFileError | StorageError>
 }
 
 /** Opens a file for as long as the scope lasts and reads its header. */
@@ -26,7 +28,12 @@ export const openGguf = (path: string): Effect.Effect<GgufFile, ModelFileError |
     // One for all tensors: whatever is thrown away stays in memory for a while.
     const largest = tensors.reduce((most, { bytes }) => Math.max(most, bytes), 0)
     const buffer = new Uint8Array(Math.min(piece, largest))
-    return { path, metadata, tensors, read: (tensor) => readTensor(file, tensor, buffer) }
+    const read = (tensor: GgufTensor) => readTensor(file, tensor, buffer)
+    const readKept = (tensor: GgufTensor): ReturnType<GgufFile["readKept"]> => {
+      const dtype = halves.get(tensor.type.name)
+      return dtype === undefined ? read(tensor) : readHalves(file, tensor, dtype)
+    }
+    return { path, metadata, tensors, read, readKept }
   })
 
 /** The first read; a header with a vocabulary of 150,000 has some 6 MB. */
@@ -77,13 +84,7 @@ const readTensor = (
   buffer: Uint8Array
 ): Effect.Effect<HostF32, ModelFileError | StorageError> =>
   Effect.gen(function* () {
-    const data = yield* Effect.try({
-      try: () => new Float32Array(elements),
-      catch: () => {
-        const reason = `no memory for the ${elements} elements of tensor ${JSON.stringify(name)}`
-        return new ModelFileError({ path: file.path, reason })
-      }
-    })
+    const data = yield* allocate(file, name, () => new Float32Array(elements))
     const whole = buffer.byteLength - (buffer.byteLength % type.bytes)
     for (let done = 0; done < bytes; done += whole) {
       const packed = buffer.subarray(0, Math.min(whole, bytes - done))
@@ -92,4 +93,27 @@ const readTensor = (
       type.dequantize(packed, data.subarray(from, from + (packed.byteLength / type.bytes) * type.elements))
     }
     return { dtype: "f32", shape, data }
+  })
+
+/** Types of the file that are floats of two bytes. */
+const halves: ReadonlyMap<string, Half> = new Map([
+  ["F16", "f16"],
+  ["BF16", "bf16"]
+])
+
+const readHalves = (
+  file: DiskFile,
+  { name, shape, elements, begin }: GgufTensor,
+  dtype: Half
+): Effect.Effect<HostHalf, ModelFileError | StorageError> =>
+  Effect.gen(function* () {
+    const data = yield* allocate(file, name, () => new Uint16Array(elements))
+    if (!(yield* file.read(new Uint8Array(data.buffer), begin))) return yield* shrank(file.path)
+    return { dtype, shape, data }
+  })
+
+const allocate = <A extends ArrayLike<number>>({ path }: DiskFile, name: string, make: () => A) =>
+  Effect.try({
+    try: make,
+    catch: () => new ModelFileError({ path, reason: `no memory for the elements of tensor ${JSON.stringify(name)}` })
   })

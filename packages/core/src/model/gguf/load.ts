@@ -2,13 +2,13 @@
 import { Effect } from "effect"
 import type { Scope } from "effect"
 import type { StorageError } from "../../storage/StorageError.ts"
-import type { HostF32 } from "../../tensor/HostTensor.ts"
+import type { HostF32, HostHalf } from "../../tensor/HostTensor.ts"
 import type { ModelConfig, ModelConfigError } from "../ModelConfig.ts"
 import { fromHuggingFace } from "../ModelConfigJson.ts"
-import type { StoredModel, TokenizerFiles } from "../ModelDirectory.ts"
+import type { KeptModel, StoredModel, TokenizerFiles } from "../ModelDirectory.ts"
 import { ModelFileError } from "../ModelFileError.ts"
 import { quote, refusals, refuse } from "../refusal.ts"
-import { checkWeights } from "../weights.ts"
+import { checkKeptWeights, inF32 } from "../weights.ts"
 import type { WeightsError } from "../weights.ts"
 import { partOfGguf } from "./architecture.ts"
 import type { Architecture, Move } from "./architecture.ts"
@@ -16,13 +16,20 @@ import { architectureOf, configJsonOf } from "./config.ts"
 import { openGguf } from "./GgufFile.ts"
 import type { GgufFile } from "./GgufFile.ts"
 import type { GgufTensor } from "./header.ts"
-import { pairsToHalves, transposed } from "./moves.ts"
+import { pairsToHalves, transposed, transposedInto } from "./moves.ts"
 import { tokenizerFilesOf } from "./tokenizer.ts"
 
+type LoadError = ModelFileError | ModelConfigError | WeightsError | StorageError
+
 /** Reads all of it, one tensor at a time. */
-export const loadGguf = (
-  path: string
-): Effect.Effect<StoredModel, ModelFileError | ModelConfigError | WeightsError | StorageError> =>
+export const loadGguf = (path: string): Effect.Effect<StoredModel, LoadError> =>
+  Effect.map(loadKeptGguf(path, "read"), (model) => ({ ...model, weights: inF32(model.weights) }))
+
+/** The same with F16 and BF16 in two bytes, and all other types, the quantised ones too, in f32; or as `how` says. */
+export const loadKeptGguf = (
+  path: string,
+  how: "read" | "readKept" = "readKept"
+): Effect.Effect<KeptModel, LoadError> =>
   Effect.scoped(
     Effect.gen(function* () {
       const file = yield* openGguf(path)
@@ -30,11 +37,11 @@ export const loadGguf = (
       const tokenizerFiles = yield* orRefuse(path, () => encoded(tokenizerFilesOf(file.metadata)))
       const [name, architecture] = yield* orRefuse(path, () => architectureOf(file.metadata))
       const placed = yield* orRefuse(path, () => file.tensors.flatMap((tensor) => place(name, architecture, tensor)))
-      const entries: Array<[string, HostF32]> = []
+      const entries: Array<[string, HostF32 | HostHalf]> = []
       for (const { tensor, name, move } of placed) {
-        entries.push([name, moved(yield* file.read(tensor), move, config)])
+        entries.push([name, moved(yield* file[how](tensor), move, config)])
       }
-      const weights = yield* Effect.fromResult(checkWeights(config, Object.fromEntries(entries), path))
+      const weights = yield* Effect.fromResult(checkKeptWeights(config, Object.fromEntries(entries), path))
       return { config, weights, tokenizerFiles }
     })
   )
@@ -93,7 +100,7 @@ const place = (name: string, architecture: Architecture, tensor: GgufTensor): Re
 }
 
 /** In transformers' layout. A shape that does not fit stays as it is, for `checkWeights` to refuse. */
-const moved = (tensor: HostF32, move: Move, config: ModelConfig): HostF32 => {
+const moved = (tensor: HostF32 | HostHalf, move: Move, config: ModelConfig): HostF32 | HostHalf => {
   const { data, shape } = tensor
   if (move._tag === "rotaryRows") {
     const heads = config[move.heads]
@@ -102,5 +109,11 @@ const moved = (tensor: HostF32, move: Move, config: ModelConfig): HostF32 => {
   }
   if (move._tag === "none" || shape.length !== 2) return tensor
   const [rows, columns] = shape
-  return { dtype: "f32", shape: [columns, rows], data: transposed(data, rows, columns) }
+  return tensor.dtype === "f32"
+    ? { dtype: "f32", shape: [columns, rows], data: transposed(tensor.data, rows, columns) }
+    : {
+        dtype: tensor.dtype,
+        shape: [columns, rows],
+        data: transposedInto(new Uint16Array(data.length), data, rows, columns)
+      }
 }

@@ -1,10 +1,14 @@
 import { createHash } from "node:crypto"
-import { readFileSync } from "node:fs"
+import { mkdtempSync, readFileSync, rmSync } from "node:fs"
+import { tmpdir } from "node:os"
+import { join } from "node:path"
 import { fileURLToPath } from "node:url"
 import { Effect } from "effect"
 import { describe, expect, it } from "vitest"
 import { loadTokenizer } from "../../../src/model/loadTokenizer.ts"
-import { loadModel } from "../../../src/model/ModelDirectory.ts"
+import { saveGguf } from "../../../src/model/gguf/save.ts"
+import { loadKeptModel, loadModel } from "../../../src/model/ModelDirectory.ts"
+import { weightsHash } from "../../../src/model/weights.ts"
 import type { HostF32 } from "../../../src/tensor/HostTensor.ts"
 
 /** Made by tiny.py, which stands beside it, with the gguf package of llama.cpp: SHA-256 by transformers' names. */
@@ -32,6 +36,30 @@ describe("a GGUF file of the gguf package", () => {
       expect(config).toMatchObject(sizes)
     }
   )
+
+  it.each(Object.keys(golden))("of %s has the same weights where F16 and BF16 stay in two bytes", async (name) => {
+    const directory = mkdtempSync(join(tmpdir(), "foretoken-gguf-"))
+    const written = async (type: "F16" | "BF16" | "Q8_0") => {
+      const path = join(directory, `${type}.gguf`)
+      await Effect.runPromise(saveGguf(path, await load(name), type))
+      return path
+    }
+    for (const [path, expected] of [
+      [pathOf(name), undefined],
+      [await written("F16"), "f16"],
+      [await written("BF16"), "bf16"],
+      [await written("Q8_0"), "f32"]
+    ] as const) {
+      const [kept, wide] = await Effect.runPromise(Effect.all([loadKeptModel(path), loadModel(path)]))
+      expect(weightsHash(kept.weights)).toBe(weightsHash(wide.weights))
+      // llama.cpp keeps learned positions in f32, as it does norms.
+      const matrices = Object.entries(kept.weights).filter(
+        ([of, { shape }]) => shape.length === 2 && !of.includes("wpe")
+      )
+      if (expected !== undefined) expect(new Set(matrices.map(([, { dtype }]) => dtype))).toEqual(new Set([expected]))
+    }
+    rmSync(directory, { recursive: true })
+  })
 
   it("of llama has its numbers as config.json would, and Llama 3's scaling from its divisors", async () => {
     const { config } = await load("llama")
