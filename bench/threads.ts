@@ -79,9 +79,9 @@ const measure = Effect.fnUntraced(function* (mode: Mode, { stored, tokenizer }: 
       return Advantage.assign(Advantage.grpo, { problem, rollouts: scored })
     })
     const settings = { loss: Loss.clipped({ low: 0.2, high: 0.28 }), documentsPerMicroBatch: documents }
-    yield* learner.update(Optimizer.microBatches(run, settings, groups))
-    const weights = yield* learner.snapshot
-    ;[spare, last] = [last, yield* learner.stateIn(spare)]
+    const target = { spare: spare.moments, arrived: () => Effect.void }
+    const { weights, state } = yield* learner.updateAndCopy(Optimizer.microBatches(run, settings, groups), target)
+    ;[spare, last] = [last, state]
     return weights
   })
 

@@ -179,8 +179,8 @@ export const initialWeights = (config: ModelConfig, seed: number): Weights => {
   )
 }
 
-/** Bytes hashed at a time, about two milliseconds of work. */
-const slice = 2 ** 22
+/** Bytes hashed at a time, one or two milliseconds of work. */
+const slice = 2 ** 21
 
 /** Digests of tensors that are hashed again and again and never change, as those that training leaves alone. */
 export type KnownDigests = WeakMap<HostTensor, string>
@@ -202,9 +202,18 @@ export const weightsHash = (tensors: Readonly<Record<string, HostTensor>>): stri
 export const hashWeights = (
   tensors: Readonly<Record<string, HostTensor>>,
   known: KnownDigests = new WeakMap()
-): Effect.Effect<string> =>
+): Effect.Effect<string> => inSlices(hashing(tensors, known))
+
+/** Finds the digest of one tensor, ahead of `hashWeights`, which then takes it from `known`. */
+export const digestTensor = (tensor: HostTensor, known: KnownDigests): Effect.Effect<void> =>
+  Effect.suspend(() =>
+    known.has(tensor)
+      ? Effect.void
+      : Effect.map(inSlices(digesting(tensor)), (digest) => void known.set(tensor, digest))
+  )
+
+const inSlices = <A>(steps: Generator<number, A>): Effect.Effect<A> =>
   Effect.gen(function* () {
-    const steps = hashing(tensors, known)
     let since = 0
     for (;;) {
       const { done, value } = steps.next()

@@ -10,15 +10,19 @@ import type { Routine } from "../routine/Routine.ts"
 import type { BackendError, Buffer, CompileError, ExecutionError, Value } from "../tensor/Backend.ts"
 import { Backend } from "../tensor/Backend.ts"
 import { compile } from "../tensor/Executable.ts"
-import type { HostF32, TensorType } from "../tensor/HostTensor.ts"
-import { HostTensor as Host, sizeOf } from "../tensor/HostTensor.ts"
+import type { TensorType } from "../tensor/HostTensor.ts"
+import { HostTensor as Host } from "../tensor/HostTensor.ts"
+import { bytesOf } from "../tensor/liveness.ts"
 import { constant } from "../tensor/operations.ts"
 import type { ProgramCache } from "../tensor/ProgramCache.ts"
 import { showType } from "../tensor/Shape.ts"
 import type { Tensor } from "../tensor/Tensor.ts"
+import type { CopyTarget } from "./copies.ts"
+import { beginCopies, copyMoments, copyWeights, weightOf } from "./copies.ts"
 import type { MicroBatch } from "./gradientProgram.ts"
 import { gradientProgram } from "./gradientProgram.ts"
 import { orthogonalize } from "./orthogonalize.ts"
+import { inParts } from "./parts.ts"
 import { learningRate } from "./schedule.ts"
 import type { OptimizerSettings } from "./settings.ts"
 
@@ -60,8 +64,18 @@ export interface Learner {
   readonly snapshot: Effect.Effect<KeptWeights, BackendError>
   /** A copy of the optimizer's state. */
   readonly state: Effect.Effect<LearnerState, BackendError>
-  /** The same in the memory of an earlier copy, which is then gone: nothing as large as the model is allocated. */
-  readonly stateIn: (spare: LearnerState) => Effect.Effect<LearnerState, BackendError>
+  /** An update, and copies of what comes of it, which are begun while it is under way. */
+  readonly updateAndCopy: (
+    batches: ReadonlyArray<MicroBatch>,
+    target: CopyTarget
+  ) => Effect.Effect<Updated, LearnerError>
+}
+
+/** An update, and weights and state after it. */
+export interface Updated {
+  readonly metrics: UpdateMetrics
+  readonly weights: KeptWeights
+  readonly state: LearnerState
 }
 
 export interface LearnerOptions {
@@ -146,7 +160,12 @@ export const makeLearner = (options: LearnerOptions): Effect.Effect<Learner, Bac
     })
 
     /** `share` is that of the peak learning rates, `scale` what gradients are clipped by. */
-    const move = Effect.fnUntraced(function* (gradients: ReadonlyArray<Buffer>, share: number, scale: number) {
+    /** Updates in parts; `moved` is run for the weights of a part that has moved, while others do. */
+    const move = Effect.fnUntraced(function* (
+      gradients: ReadonlyArray<Buffer>,
+      { share, scale }: { readonly share: number; readonly scale: number },
+      moved: Moved
+    ) {
       const step = updates + 1
       const scaled = <A extends { readonly learningRate: number }>(settings: A): A => ({
         ...settings,
@@ -154,78 +173,81 @@ export const makeLearner = (options: LearnerOptions): Effect.Effect<Learner, Bac
       })
       const byMuon = (name: string) => rule._tag === "muon" && muonApplies(name, types[name].shape)
       const gradientsOf = (of: ReadonlyArray<string>) => of.map((name) => gradients[names.indexOf(name)])
-      const steps: Array<Routine> = []
+      const weightsOf = (of: ReadonlyArray<string>) => of.map((name) => weights[name])
+      const partsOf = (of: ReadonlyArray<string>) => inParts(of, (name) => bytesOf(types[name]))
+      const parts: Array<{ readonly names: ReadonlyArray<string>; readonly routine: Routine }> = []
       if (rule._tag === "muon") {
         const matrices = names.filter(byMuon)
         const settings = scaled(rule.muon)
-        const directions = gradientsOf(matrices)
+        const all = gradientsOf(matrices)
         const momentum = yield* momentsOf(matrices, "momentum")
-        yield* backend.apply({ _tag: "muonDirection", gradients: directions, momentum, settings, scale })
-        yield* orthogonal(directions)
-        steps.push({ _tag: "muonApply", weights: matrices.map((name) => weights[name]), directions, settings })
+        yield* backend.apply({ _tag: "muonDirection", gradients: all, momentum, settings, scale })
+        yield* orthogonal(all)
+        for (const names of partsOf(matrices)) {
+          const directions = gradientsOf(names)
+          parts.push({ names, routine: { _tag: "muonApply", weights: weightsOf(names), directions, settings } })
+        }
       }
       const rest = names.filter((name) => !byMuon(name))
-      steps.push({
-        _tag: "adamw",
-        weights: rest.map((name) => weights[name]),
-        gradients: gradientsOf(rest),
-        m: yield* momentsOf(rest, "m"),
-        v: yield* momentsOf(rest, "v"),
-        settings: scaled(rule.adamw),
-        step,
-        scale
+      const settings = scaled(rule.adamw)
+      yield* momentsOf(rest, "m")
+      yield* momentsOf(rest, "v")
+      for (const names of partsOf(rest)) {
+        const own = { weights: weightsOf(names), gradients: gradientsOf(names) }
+        const [m, v] = [yield* momentsOf(names, "m"), yield* momentsOf(names, "v")]
+        parts.push({ names, routine: { _tag: "adamw", ...own, m, v, settings, step, scale } })
+      }
+      yield* Effect.forEach(parts, ({ names, routine }) => Effect.andThen(backend.apply(routine), moved(names)), {
+        concurrency: partsUnderWay,
+        discard: true
       })
-      yield* Effect.forEach(steps, backend.apply, { discard: true })
       updates = step
     })
 
-    const update = Effect.fnUntraced(function* (batches: ReadonlyArray<MicroBatch>) {
+    const update = Effect.fnUntraced(function* (batches: ReadonlyArray<MicroBatch>, moved: Moved) {
       const { loss, gradients, objective } = yield* accumulate(batches)
       const [norm] = yield* backend.apply({ _tag: "norm", gradients })
       const share = learningRate(optimizer.schedule, updates + 1)
       const metrics = { loss, grad_norm: norm, learning_rate: share, objective }
       if (!Number.isFinite(norm)) return { ...metrics, skipped: 1 }
-      yield* move(gradients, share, clipScale(norm, optimizer.maxNorm))
+      yield* move(gradients, { share, scale: clipScale(norm, optimizer.maxNorm) }, moved)
       return { ...metrics, skipped: 0 }
     }, Effect.scoped)
 
-    const snapshotOf = (name: string) =>
-      Effect.map(backend.read(weights[name]), (value): [string, HostF32] => [
-        name,
-        Host.f32(types[name].shape, hostF32(value))
-      ])
+    const moving = new Map(names.map((name) => [name, weights[name]]))
+    const withOthers = (moved: Weights): KeptWeights => ({ ...options.weights, ...moved })
 
-    /** In memory that threads share: it does not burden the collector of this one. */
-    const stateIn = Effect.fnUntraced(function* (spare: LearnerState) {
-      const momentIn = Effect.fnUntraced(function* ([name, buffer]: readonly [string, Buffer]) {
-        const { shape } = buffer.type
-        const size = sizeOf(shape)
-        const data = spare.moments[name]?.data ?? new Float32Array(new SharedArrayBuffer(4 * size))
-        yield* backend.read(buffer, Host.f32(shape, data))
-        return [name, Host.f32([size], data)] as const // moments are kept in files as vectors
-      })
-      const copied = yield* Effect.forEach(moments, momentIn)
-      return { updates, moments: Object.fromEntries<HostF32>(copied) }
+    const updateAndCopy = Effect.fnUntraced(function* (batches: ReadonlyArray<MicroBatch>, target: CopyTarget) {
+      const copies = beginCopies(backend.read, moving, moments, target)
+      const metrics = yield* update(batches, copies.of)
+      const copied = yield* copies.rest
+      return { metrics, weights: withOthers(copied.weights), state: { updates, moments: copied.moments } }
     })
 
     return {
       config,
       weights,
-      update: (batches) => Effect.provideService(update(batches), Backend, backend),
-      snapshot: Effect.map(
-        // Not all at once: memory that arrives makes the collector work.
-        Effect.forEach(names, snapshotOf, { concurrency: 2 }),
-        (moved): KeptWeights => ({ ...options.weights, ...Object.fromEntries(moved) })
+      update: (batches) =>
+        Effect.provideService(
+          update(batches, () => Effect.void),
+          Backend,
+          backend
+        ),
+      snapshot: Effect.map(copyWeights(backend.read, moving), withOthers),
+      state: Effect.suspend(() =>
+        Effect.map(copyMoments(backend.read, moments, {}), (copied) => ({ updates, moments: copied }))
       ),
-      state: Effect.suspend(() => stateIn(freshState)),
-      stateIn
+      updateAndCopy: (batches, target) => Effect.provideService(updateAndCopy(batches, target), Backend, backend)
     }
   })
 
-const typeOf = ({ dtype, shape }: TensorType): TensorType => ({ dtype, shape })
+/** What is done about weights that have moved. */
+type Moved = (names: ReadonlyArray<string>) => Effect.Effect<void, BackendError>
 
-/** The weight that a moment belongs to: the name without its last part. */
-const weightOf = (moment: string): string => moment.slice(0, moment.lastIndexOf("."))
+/** Parts of an update that are asked for before the first is done with: the backend is not to wait for what is done here. */
+const partsUnderWay = 2
+
+const typeOf = ({ dtype, shape }: TensorType): TensorType => ({ dtype, shape })
 
 const resident = (value: Value): Buffer => {
   if ("_tag" in value) return value

@@ -1,8 +1,10 @@
-import { Effect, Result, Schema } from "effect"
+import { Effect, Fiber, Result, Schema, Semaphore } from "effect"
 import type { ActorRef } from "../actor/index.ts"
 import type { Remember } from "../autodiff/Past.ts"
 import * as Protocol from "../actor/Protocol.ts"
 import { trainableWeights } from "../model/trainable.ts"
+import { digestTensor } from "../model/weights.ts"
+import type { KnownDigests } from "../model/weights.ts"
 import type { MicroBatch } from "../optim/gradientProgram.ts"
 import { freshState, makeLearner } from "../optim/Learner.ts"
 import { constant } from "../optim/schedule.ts"
@@ -19,6 +21,7 @@ import { clipped } from "../rl/loss.ts"
 import { policy as policyObjective } from "../rl/objective.ts"
 import { BackendError, CompileError, ExecutionError } from "../tensor/Backend.ts"
 import { HostTensor } from "../tensor/HostTensor.ts"
+import type { HostF32 } from "../tensor/HostTensor.ts"
 import { makeBoundedProgramCache, programsKept } from "../tensor/ProgramCache.ts"
 import { Group, Numbers, Policy } from "./messages.ts"
 import { trunkMultiple } from "./packRequest.ts"
@@ -113,22 +116,32 @@ const makeHandlers = Effect.fnUntraced(function* (
   const learner = yield* learnerOf({ config, weights, trainable, optimizer, state, programs, remember })
   /** The state before the last, where nobody reads it any more. */
   let spare = freshState
+  /** Weights are digested as they arrive; those that training leaves alone are the same ones every time. */
+  const digests: KnownDigests = new WeakMap()
+  // Slices of several at once would come one upon the other, and a timer behind all of them.
+  const oneAtATime = Semaphore.withPermits(yield* Semaphore.make(1), 1)
 
   const update = Effect.fnUntraced(function* ({ step, groups }: Update) {
     if (step === current.step) return { policy: current.policy, metrics: current.metrics }
     const advantaged = groups.map((group) => assign(settings.advantage, group))
     const batches = microBatches(context, settings, advantaged)
     if (batches.length === 0) return { policy: current.policy, metrics: { "update/skipped": 1 } }
-    const { objective, skipped, ...measured } = yield* learner.update(batches)
-    const weights = yield* learner.snapshot
+    const scope = yield* Effect.scope
+    const hashing: Array<Fiber.Fiber<void>> = []
+    const hash = (weight: HostF32) =>
+      Effect.map(Effect.forkIn(oneAtATime(digestTensor(weight, digests)), scope), (fiber) => void hashing.push(fiber))
+    const updated = yield* learner.updateAndCopy(batches, { spare: spare.moments, arrived: hash })
+    yield* Fiber.joinAll(hashing)
+    const { weights, state } = updated
+    const { objective, skipped, ...measured } = updated.metrics
     const metrics = { ...measured, ...objective, "update/skipped": skipped }
-    const learned = { step, weights, optimizer: yield* learner.stateIn(spare), metrics }
+    const learned = { step, weights, optimizer: state, metrics, digests }
     // The store outlives this actor: if it cannot be reached the run is over, so its failures are defects here.
     const published = yield* Effect.orDie(store.ask("Publish", learned))
     current = published.learned
     spare = published.spare
     return { policy: current.policy, metrics }
-  })
+  }, Effect.scoped)
 
   return { Update: update }
 })

@@ -27,7 +27,9 @@ const Update = Schema.Struct({
   step: Schema.Int,
   weights: WeightsSchema,
   optimizer: LearnerStateSchema,
-  metrics: Numbers
+  metrics: Numbers,
+  /** Digests of weights that whoever publishes has found already. */
+  digests: Schema.declare((value): value is KnownDigests => value instanceof WeakMap)
 })
 
 /**
@@ -46,16 +48,14 @@ export type PolicyStoreProtocol = typeof PolicyStoreProtocol
 
 /** Starts from `initial`, so that a restarted store is never empty; what was published last survives its restarts. */
 export const make = (
-  initial: Omit<typeof Update.Type, "metrics">
+  initial: Omit<typeof Update.Type, "metrics" | "digests">
 ): Stage<PolicyStoreProtocol, Readonly<Record<never, never>>> => {
-  // Weights that training leaves alone are the same ones every time.
-  const known: KnownDigests = new WeakMap()
   let latest: Option.Option<{ readonly learned: Learned; readonly asked: boolean }> = Option.none()
-  const publish = Effect.fnUntraced(function* ({ step, weights, optimizer, metrics }: typeof Update.Type) {
+  const publish = Effect.fnUntraced(function* ({ step, weights, optimizer, metrics, digests }: typeof Update.Type) {
     if (Option.isSome(latest) && latest.value.learned.step === step) {
       return { learned: latest.value.learned, spare: freshState }
     }
-    const version = PolicyVersion.make(yield* hashWeights(weights, known))
+    const version = PolicyVersion.make(yield* hashWeights(weights, digests))
     const learned = { step, policy: { version, updates: optimizer.updates, weights }, optimizer, metrics }
     const spare = Option.isNone(latest) || latest.value.asked ? freshState : latest.value.learned.optimizer
     latest = Option.some({ learned, asked: false })
@@ -65,7 +65,7 @@ export const make = (
     protocol: PolicyStoreProtocol,
     settings: {},
     make: Effect.fnUntraced(function* () {
-      if (Option.isNone(latest)) yield* publish({ ...initial, metrics: {} })
+      if (Option.isNone(latest)) yield* publish({ ...initial, metrics: {}, digests: new WeakMap() })
       return {
         Publish: publish,
         Latest: () =>

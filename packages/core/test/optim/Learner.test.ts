@@ -87,6 +87,12 @@ const gradientsOf = (weights: Weights, { objective, data }: MicroBatch) => {
 const largestGap = (a: Weights, b: Weights) =>
   Math.max(...Object.keys(a).map((name) => gap(a[name].data, b[name].data)))
 
+/** Gradients of it are NaN. */
+const notFinite: MicroBatch = {
+  ...whole[0],
+  data: { ...whole[0].data, trunkWeights: HostTensor.f32([3, 4], new Float32Array(12).fill(NaN)) }
+}
+
 const onReference = <A, E>(effect: Effect.Effect<A, E, Backend | Scope.Scope>) =>
   effect.pipe(Effect.scoped, Effect.provide(Reference.layer))
 
@@ -185,16 +191,34 @@ describe("the learner", () => {
       }).pipe(onReference)
     )
 
+    it.effect(`copies while it updates what copies show afterwards (${rule})`, () =>
+      Effect.gen(function* () {
+        const made = yield* learner(settings)
+        const twin = yield* learner(settings)
+        let spare: Weights = {}
+        for (const batches of [whole, whole, [notFinite]]) {
+          const arrived: Array<Weights[string]> = []
+          const metrics = yield* twin.update(batches)
+          const copied = yield* made.updateAndCopy(batches, {
+            spare,
+            arrived: (weight) => Effect.sync(() => void arrived.push(weight))
+          })
+          expect(copied).toEqual({ metrics, weights: yield* twin.snapshot, state: yield* twin.state })
+          expect(new Set(arrived)).toEqual(new Set(Object.values(copied.weights)))
+          expect(arrived).toHaveLength(Object.keys(start).length)
+          // What there was before is overwritten, nothing else is made.
+          for (const [name, { data }] of Object.entries(spare)) expect(copied.state.moments[name].data).toBe(data)
+          spare = copied.state.moments
+        }
+      }).pipe(onReference)
+    )
+
     it.effect(`leaves everything as it is where a gradient is not finite, and says so (${rule})`, () =>
       Effect.gen(function* () {
         const made = yield* learner(settings)
         yield* made.update(whole)
         const [weights, state] = [yield* made.snapshot, yield* made.state]
-        const broken: MicroBatch = {
-          ...whole[0],
-          data: { ...whole[0].data, trunkWeights: HostTensor.f32([3, 4], new Float32Array(12).fill(NaN)) }
-        }
-        const metrics = yield* made.update([whole[0], broken])
+        const metrics = yield* made.update([whole[0], notFinite])
         expect(metrics.skipped).toBe(1)
         expect(metrics.grad_norm).toBeNaN()
         expect(yield* made.snapshot).toEqual(weights)

@@ -151,23 +151,28 @@ const learnerOf =
         updates++
         return { loss: gradient, grad_norm: Math.abs(gradient), learning_rate: 1, skipped: 0, objective: {} }
       }
-      const copyIn = ({ moments }: LearnerState) =>
-        Effect.sync(() => {
-          const data = moments[`${own}.m`]?.data ?? new Float32Array(momentum.length)
-          data.set(momentum)
-          return { updates, moments: { [`${own}.m`]: HostTensor.f32([data.length], data) } }
-        })
+      const stateIn = (spare: Weights): LearnerState => {
+        const data = spare[`${own}.m`]?.data ?? new Float32Array(momentum.length)
+        data.set(momentum)
+        return { updates, moments: { [`${own}.m`]: HostTensor.f32([data.length], data) } }
+      }
+      const updated: Learner["update"] = (batches) =>
+        Effect.andThen(
+          Effect.sleep(update),
+          Effect.sync(() => step(batches))
+        )
       return {
         config,
         weights: {},
-        update: (batches) =>
-          Effect.andThen(
-            Effect.sleep(update),
-            Effect.sync(() => step(batches))
-          ),
+        update: updated,
         snapshot: Effect.sync(() => copyOf(weights)),
-        state: copyIn({ updates: 0, moments: {} }),
-        stateIn: copyIn
+        state: Effect.sync(() => stateIn({})),
+        updateAndCopy: Effect.fnUntraced(function* (batches, { spare, arrived }) {
+          const metrics = yield* updated(batches)
+          const copied = copyOf(weights)
+          yield* Effect.forEach(Object.values(copied), arrived, { discard: true })
+          return { metrics, weights: copied, state: stateIn(spare) }
+        })
       }
     })
 
