@@ -1,4 +1,4 @@
-import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs"
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { fileURLToPath } from "node:url"
@@ -31,6 +31,19 @@ describe("foretoken convert", () => {
     expect(await scored(directory)).toEqual(score)
     // Its matrices were BF16 from the start.
     expect(await scored(file)).toEqual(score)
+  })
+
+  it("writes shards where one file may not have it all, which score alike, and refuses them of a GGUF file", async () => {
+    const [gguf, whole, cut] = [fixture("gguf/tiny-qwen3.gguf"), join(root, "in-one"), join(root, "in-shards")]
+    const one = await json(["convert", gguf, whole])
+    const many = await json(["convert", gguf, cut, "--max-shard-size", "20kB"])
+    const shards = readdirSync(cut).filter((name) => name.endsWith(".safetensors"))
+    expect(shards.length).toBeGreaterThan(3)
+    expect(shards[0]).toBe(`model-00001-of-0000${shards.length}.safetensors`)
+    expect(many.bytes).toBeGreaterThan(one.bytes) // more headers
+    expect(await scored(cut)).toEqual(await scored(whole))
+    const refused = await inProcess(["convert", gguf, join(root, "no.gguf"), "--max-shard-size", "1MB"])
+    expect(refused.stderr).toContain("--max-shard-size is of directories")
   })
 
   it("makes a directory of a llama2.c checkpoint, with the tokenizer that lies beside it", async () => {

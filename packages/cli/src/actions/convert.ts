@@ -1,4 +1,4 @@
-import { readFile, stat } from "node:fs/promises"
+import { readdir, readFile, stat } from "node:fs/promises"
 import { join } from "node:path"
 import {
   checkVocabulary,
@@ -19,6 +19,7 @@ interface Input {
   readonly model: string
   readonly out: string
   readonly dtype: "f32" | "f16" | "bf16" | "q8_0"
+  readonly maxShardSize: number | undefined
   readonly tokenizer: string | undefined
 }
 
@@ -28,7 +29,7 @@ interface Output {
   readonly dtype: Input["dtype"]
   readonly family: string
   readonly parameters: number
-  /** Of the file, or of model.safetensors. */
+  /** Of the file, or of all that ends in .safetensors. */
   readonly bytes: number
 }
 
@@ -40,16 +41,29 @@ export const run = (input: Input): Effect.Effect<Output, Error> =>
       const message = `--dtype q8_0 is written to GGUF files only, and ${out} is not named *.gguf`
       return yield* new UsageError({ message })
     }
+    if (format === "gguf" && input.maxShardSize !== undefined) {
+      return yield* new UsageError({ message: `--max-shard-size is of directories, and ${out} is a GGUF file` })
+    }
     if (yield* isThere(out))
       return yield* new InputError({ message: `${out}: is there already; nothing was overwritten` })
     const stored = yield* loadModel(path)
     const model = yield* withTokenizer(stored.config.lora === undefined ? stored : merged(stored), input.tokenizer)
     yield* format === "gguf" ? saveGguf(out, model, ggufTypes[dtype]) : saveDirectory(input, model)
-    const file = format === "gguf" ? out : join(out, "model.safetensors")
-    const { size } = yield* Effect.tryPromise({ try: () => stat(file), catch: (cause) => StorageError.of(file, cause) })
+    const size = yield* Effect.tryPromise({
+      try: () => (format === "gguf" ? sizeOf(out) : sizeOfWeights(out)),
+      catch: (cause) => StorageError.of(out, cause)
+    })
     const { config } = model
     return { out, format, dtype, family: config.family, parameters: parameterCount(config), bytes: size }
   })
+
+const sizeOf = async (file: string): Promise<number> => (await stat(file)).size
+
+const sizeOfWeights = async (directory: string): Promise<number> => {
+  const names = (await readdir(directory)).filter((name) => name.endsWith(".safetensors"))
+  const sizes = await Promise.all(names.map((name) => sizeOf(join(directory, name))))
+  return sizes.reduce((sum, size) => sum + size, 0)
+}
 
 const ggufTypes = { f32: "F32", f16: "F16", bf16: "BF16", q8_0: "Q8_0" } as const
 const storedTypes = { f32: "F32", f16: "F16", bf16: "BF16", q8_0: "F32" } as const
@@ -70,9 +84,16 @@ const withTokenizer = Effect.fnUntraced(function* (model: StoredModel, path: str
 })
 
 /** The model card of a checkpoint stays with the model. */
-const saveDirectory = Effect.fnUntraced(function* ({ model: path, out, dtype }: Input, model: StoredModel) {
+const saveDirectory = Effect.fnUntraced(function* (
+  { model: path, out, dtype, maxShardSize }: Input,
+  model: StoredModel
+) {
   const card = yield* Effect.promise(() => readFile(join(path, "README.md"), "utf8").catch(() => undefined))
-  yield* saveModel(out, model, { dtype: storedTypes[dtype], ...(card === undefined ? {} : { card }) })
+  yield* saveModel(out, model, {
+    dtype: storedTypes[dtype],
+    ...(card === undefined ? {} : { card }),
+    ...(maxShardSize === undefined ? {} : { shardBytes: maxShardSize })
+  })
 })
 
 export const show = ({ out, format, dtype, family, parameters, bytes }: Output): string => {

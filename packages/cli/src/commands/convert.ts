@@ -22,6 +22,14 @@ export const convert = makeCommand({
     dtype: Flag.Literals("dtype", ["f32", "f16", "bf16", "q8_0"]).pipe(
       flags.usually("f32", "what weights are rounded to, to nearest, ties to even; q8_0 in GGUF files only")
     ),
+    maxShardSize: flags
+      .bytes("max-shard-size")
+      .pipe(
+        Flag.withDescription(
+          "bytes of weights in one file of a directory; more are written in shards, with an index (default: 50GB)"
+        ),
+        flags.maybe
+      ),
     tokenizer: flags.maybe(
       Flag.String("tokenizer").pipe(
         Flag.withMetavar("DIR|FILE"),

@@ -12,13 +12,13 @@ import {
   readKeptSafetensors,
   readKeptShardedSafetensors,
   readSafetensors,
-  readShardedSafetensors,
-  writeSafetensors
+  readShardedSafetensors
 } from "./safetensors.ts"
 import { loadKeptModelFile, loadModelFile, modelSource } from "./modelFile.ts"
 import type { ModelFileError } from "./ModelFileError.ts"
 import type { SafetensorsError } from "./SafetensorsError.ts"
 import type { StoredDType } from "./safetensorsHeader.ts"
+import { usualShard, writeShards } from "./shards.ts"
 import { checkKeptWeights, checkWeights, halvesOf } from "./weights.ts"
 import type { KeptWeights, Weights, WeightsError } from "./weights.ts"
 
@@ -155,6 +155,8 @@ export interface SaveOptions {
   readonly dtype?: StoredDType
   /** The text of README.md, the model card; without it there is none. */
   readonly card?: string
+  /** Bytes of tensors in one file at most: larger weights are written in shards, with an index. Default: transformers' 50 GB. */
+  readonly shardBytes?: number
 }
 
 /** transformers' names for them. */
@@ -164,7 +166,7 @@ const torchNames: Readonly<Record<StoredDType, string>> = { F32: "float32", F16:
 export const writeModelFiles = (
   directory: string,
   { config, weights, tokenizerFiles }: KeptModel,
-  { dtype = "F32", card }: SaveOptions = {}
+  { dtype = "F32", card, shardBytes = usualShard }: SaveOptions = {}
 ): Effect.Effect<void, WeightsError | StorageError> =>
   Effect.gen(function* () {
     const checked = yield* Effect.fromResult(checkKeptWeights(config, weights, "weights"))
@@ -181,7 +183,7 @@ export const writeModelFiles = (
       _from_model_config: true,
       ...generationTokens(config)
     })
-    yield* writeSafetensors(join(directory, "model.safetensors"), checked, dtype)
+    yield* writeShards(directory, checked, dtype, shardBytes)
   })
 
 const writeTokenizerFiles = (directory: string, files: TokenizerFiles): Effect.Effect<void, StorageError> =>
