@@ -35,8 +35,12 @@ export const sessionOptions = (
       // Threads that have no work sleep: every session has its own, and they share the cores with the rest of the run.
       force_spinning_stop: "1"
     },
-    // Masks and counters over a whole vocabulary are cheaper to make than to keep.
-    optimization: { constant_folding_max_output_size_in_bytes: String(1 << 20) }
+    optimization: {
+      // Masks and counters over a whole vocabulary are cheaper to make than to keep.
+      constant_folding_max_output_size_in_bytes: String(1 << 20),
+      // It moves a factor behind a product where the shapes happen to allow it, and the sampler would round otherwise than the learner.
+      disable_specified_optimizers: "MatMulScaleFusion"
+    }
   }
 })
 
