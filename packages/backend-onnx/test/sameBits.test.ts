@@ -1,6 +1,6 @@
 import { expect, layer } from "@effect/vitest"
 import { compile, constant, draw, encode, HostTensor, initialWeights, llamaFeatures } from "@foretoken/core"
-import type { ModelConfig, Shape, Tensor, Value, WeightsOf } from "@foretoken/core"
+import type { ModelConfig, Shape, Tensor, TensorType, Value, WeightsOf } from "@foretoken/core"
 import { forAll } from "@foretoken/core/testing"
 import { Onnx } from "@foretoken/backend-onnx"
 import { Effect } from "effect"
@@ -30,6 +30,8 @@ const evaluate = <I extends ReadonlyArray<HostTensor>>(
   })
 
 const bitsOf = (value: Value): ReadonlyArray<number> => ("_tag" in value ? [] : [...value.data])
+
+const i32 = (shape: Shape): TensorType => ({ dtype: "i32", shape })
 
 const differing = (one: ReadonlyArray<number>, other: ReadonlyArray<number>): number =>
   one.filter((x, i) => x !== other[i]).length + Math.abs(one.length - other.length)
@@ -107,7 +109,7 @@ layer(Onnx.layer({ device: "cpu", threads: 2 }))("sampler and learner on onnxrun
           )
           return { tokens, keys: branchCache.map(({ k }) => k), values: branchCache.map(({ v }) => v) }
         },
-        { weights: types, trunk: { dtype: "i32", shape: trunk.shape } },
+        { weights: types, trunk: i32([documents, length]) },
         "host"
       )
       const { tokens, keys, values } = yield* sampled.run({ weights, trunk })
@@ -131,8 +133,8 @@ layer(Onnx.layer({ device: "cpu", threads: 2 }))("sampler and learner on onnxrun
         },
         {
           weights: types,
-          trunk: { dtype: "i32", shape: trunk.shape },
-          branches: { dtype: "i32", shape: [documents, rows / documents, steps] }
+          trunk: i32([documents, length]),
+          branches: i32([documents, rows / documents, steps])
         },
         "host"
       )
