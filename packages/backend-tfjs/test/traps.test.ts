@@ -52,6 +52,23 @@ onEveryDevice((device) => {
     }).pipe(Effect.provide(layer))
   )
 
+  it.effect("gates alike whether a gradient reads the sigmoid or nothing does", () =>
+    Effect.gen(function* () {
+      const line = (shift: number) =>
+        HostTensor.f32(
+          [33],
+          Float32Array.from({ length: 33 }, (_, i) => Math.sin(i * 12.9898 + shift) * 4)
+        )
+      const inputs = [line(1), line(2)]
+      const [alone] = yield* evaluate((gate, up) => [gate.swiglu(up)], inputs)
+      const [beside] = yield* evaluate(
+        (gate, up) => [gate.swiglu(up), gate.sigmoid(), gate.mul(gate.sigmoid())],
+        inputs
+      )
+      assert.deepStrictEqual(numbers(alone), numbers(beside))
+    }).pipe(Effect.provide(layer))
+  )
+
   it.effect("selects between bools", () =>
     Effect.gen(function* () {
       const bools = (shape: ReadonlyArray<number>, values: ReadonlyArray<number>) => HostTensor.bool(shape, values)

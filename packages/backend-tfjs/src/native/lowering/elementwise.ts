@@ -43,6 +43,16 @@ const cast: Lowering<"cast"> = ({ params: { dtype }, inputs: [x] }, inputs, f) =
   return [f.add("NotEqual", [inputs[0], f.scalar(x.dtype, 0)], attr, "z")]
 }
 
+/**
+ * The sigmoid last. What TensorFlow sees as gate * sigmoid(gate) it fuses, with other last bits, where no gradient reads the
+ * sigmoid: a sampler would come to other hidden states than the learner.
+ */
+const swiglu: Lowering<"swiglu"> = (_, [gate, up], f) => {
+  const attr = { T: attribute.type("f32") }
+  const sigmoid = f.add("Sigmoid", [gate], attr, "y")
+  return [f.add("Mul", [f.add("Mul", [gate, up], attr, "z"), sigmoid], attr, "z")]
+}
+
 export const elementwise = {
   neg: unary("Neg"),
   exp: unary("Exp"),
@@ -57,6 +67,7 @@ export const elementwise = {
   abs: unary("Abs"),
   not,
   cast,
+  swiglu,
 
   add: binary("AddV2"),
   sub: binary("Sub"),

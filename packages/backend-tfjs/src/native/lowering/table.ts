@@ -8,7 +8,7 @@ import { linear } from "./linear.ts"
 import { reduce } from "./reduce.ts"
 
 /** Composites that are left to core's decomposition. */
-type Decomposed = "logSoftmax" | "selectedLogProb" | "rmsNorm" | "rotary" | "swiglu" | "keep" | "attention"
+type Decomposed = "logSoftmax" | "selectedLogProb" | "rmsNorm" | "rotary" | "keep" | "attention"
 
 const table: { readonly [O in Exclude<Op, "input" | Decomposed>]: Lowering<O> } = {
   ...elementwise,
