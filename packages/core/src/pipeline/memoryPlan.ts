@@ -55,6 +55,7 @@ const planWith = (peaks: Peaks, pipeline: Pipeline, context: Context, samplers: 
   const parts = [
     // As loaded, and in the threads of search, optimizer and samplers.
     { what: "weights", bytes: all * (3 + samplers) },
+    { what: "the two largest weights, on their way to samplers", bytes: samplers * largest(Object.values(types)) },
     { what: "policies that steps are sampled with, and the next", bytes: moving * (lag + 2) },
     // Those of the optimizer, and two copies by turns.
     { what: "optimizer's moments", bytes: 3 * moments },
@@ -137,6 +138,14 @@ const slack = 1.6
 /** Node, its libraries and what is read of the corpus, and each thread with a backend of its own: measured, in bytes. */
 const base = 350e6
 const thread = 100e6
+
+/** Of the two largest: as many are sent at a time, in memory that is kept for the next. */
+const largest = (types: ReadonlyArray<TensorType>): number =>
+  types
+    .map(bytesOf)
+    .toSorted((a, b) => b - a)
+    .slice(0, 2)
+    .reduce((sum, bytes) => sum + bytes, 0)
 
 const momentBytes = (rule: Rule, weights: Readonly<Record<string, TensorType>>): number =>
   Object.entries(weights)

@@ -83,8 +83,16 @@ export const slotBytes = 2 ** 20
 export const makeFerry = (slots: number): Ferry => ({ memory: new SharedArrayBuffer(slots * slotBytes), slots })
 
 /** The elements in a slot; all element types fit, none is wider than four bytes. */
-export const inSlot = ({ memory }: Ferry, slot: number, dtype: DType, elements: number): HostTensor["data"] => {
-  const at = slot * slotBytes
+export const inSlot = ({ memory }: Ferry, slot: number, dtype: DType, elements: number): HostTensor["data"] =>
+  inMemory(memory, slot * slotBytes, dtype, elements)
+
+/** Elements from a byte of some memory on. */
+export const inMemory = (
+  memory: SharedArrayBuffer | ArrayBuffer,
+  at: number,
+  dtype: DType,
+  elements: number
+): HostTensor["data"] => {
   switch (dtype) {
     case "f32":
       return new Float32Array(memory, at, elements)

@@ -6,9 +6,9 @@ import * as Scope from "effect/Scope"
 import { mapBuffers } from "../routine/Routine.ts"
 import type { Backend, BackendError, Buffer, CompileError, ExecutionError, Program, Value } from "../tensor/Backend.ts"
 import type { HostTensor } from "../tensor/HostTensor.ts"
-import { HostTensor as Host, sizeOf } from "../tensor/HostTensor.ts"
 import { decode } from "./GraphData.ts"
 import { inSlot, sumOf } from "./messages.ts"
+import { makeSpareMemory } from "./spareMemory.ts"
 import type { Answer, BufferId, Call, Ferry, Piece, Request } from "./messages.ts"
 import type { SentOutput, SentValue, Staged, Summed } from "./messages.ts"
 
@@ -35,6 +35,7 @@ export const serve = (
 ): ((request: Request) => Promise<void>) => {
   const kept = new Map<number, Done & { readonly scope: Scope.Closeable }>()
   const staged = new Map<number, HostTensor>()
+  const memory = makeSpareMemory()
 
   const bufferOf = ({ call, output }: BufferId): Buffer => {
     const buffer = kept.get(call)?.buffers[output]
@@ -90,7 +91,9 @@ export const serve = (
       case "write": {
         const value = hostOf(call.value)
         yield* backend.write(bufferOf(call.buffer), value)
-        free(value)
+        // Whoever writes a large value writes others, and again: weights of the next policy.
+        if ("staged" in call.value) memory.giveBack(value)
+        else free(value)
         return nothing
       }
       case "read": {
@@ -133,7 +136,7 @@ export const serve = (
   }
 
   const gather = ({ staged: id, type, at, elements, slot, sum }: Piece): void => {
-    const whole = staged.get(id) ?? Host.make(type.dtype, type.shape, Host.allocate(type.dtype, sizeOf(type.shape)))
+    const whole = staged.get(id) ?? memory.take(type)
     staged.set(id, whole)
     whole.data.set(inSlot(ferry, slot, type.dtype, elements), at)
     check(whole.data.subarray(at, at + elements), sum)
