@@ -16,13 +16,13 @@ export interface Finished {
   readonly stderr: string
 }
 
-/** Runs the command from its sources, as a process of its own, in the repository or in `directory`. */
+/** Runs the command from its sources, as a process of its own, in the repository or in `directory`; `preload` is for Node. */
 export const foretoken = (
   args: ReadonlyArray<string>,
-  options: { readonly directory?: string } = {}
+  options: { readonly directory?: string; readonly preload?: ReadonlyArray<string> } = {}
 ): Promise<Finished> =>
   new Promise((resolve, reject) => {
-    const child = spawn(process.execPath, [...entryPoint, ...args], {
+    const child = spawn(process.execPath, [...(options.preload ?? []), ...entryPoint, ...args], {
       cwd: options.directory ?? root,
       stdio: ["ignore", "pipe", "pipe"]
     })

@@ -1,9 +1,9 @@
-import { spawn } from "node:child_process"
-import { mkdtempSync, readFileSync, readdirSync, rmSync, statSync, writeFileSync } from "node:fs"
+import { mkdtempSync, readFileSync, readdirSync, rmSync, writeFileSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { afterAll, describe, expect, it } from "vitest"
-import { entryPoint, inProcess } from "./foretoken.ts"
+import { inProcess } from "./foretoken.ts"
+import { interrupted } from "./interrupted.ts"
 
 const root = mkdtempSync(join(tmpdir(), "foretoken-signals-"))
 afterAll(() => rmSync(root, { recursive: true, force: true }))
@@ -30,42 +30,6 @@ writeFileSync(
 /** Nobody waits for its end, and it has no checkpoint but the one that a signal asks for. */
 const endless = `${small} --steps 100000 --checkpoint-every 100000`
 
-interface Ended {
-  readonly code: number | null
-  /** What it died of. */
-  readonly signal: NodeJS.Signals | null
-  readonly stderr: string
-}
-
-/**
- * A training that is sent signals once it has made a step. The second one comes again and again until it has ended: on a
- * machine that is busy, two signals may be seen at the same moment, and then they count as one.
- */
-const interrupted = (
-  run: string,
-  [first, second]: readonly [NodeJS.Signals, NodeJS.Signals?],
-  { flags = endless, preload = [] }: { readonly flags?: string; readonly preload?: ReadonlyArray<string> } = {}
-) =>
-  new Promise<Ended>((resolve, reject) => {
-    const args = [...preload, ...entryPoint, "train", ...flags.split(" "), "--run", run]
-    const child = spawn(process.execPath, args, { stdio: ["ignore", "ignore", "pipe"] })
-    let stderr = ""
-    child.stderr.on("data", (chunk: Buffer) => (stderr += chunk.toString()))
-    child.on("error", reject)
-    let repeated: NodeJS.Timeout | undefined
-    child.on("close", (code, signal) => {
-      clearInterval(repeated)
-      resolve({ code, signal, stderr })
-    })
-    const begun = setInterval(() => {
-      const metrics = statSync(join(run, "metrics.jsonl"), { throwIfNoEntry: false })
-      if (metrics === undefined || metrics.size === 0) return
-      clearInterval(begun)
-      child.kill(first)
-      if (second !== undefined) repeated = setInterval(() => child.kill(second), 200)
-    }, 20)
-  })
-
 describe("a training that is sent", () => {
   for (const [signal, code] of [
     ["SIGINT", 130],
@@ -73,7 +37,7 @@ describe("a training that is sent", () => {
   ] as const) {
     it(`${signal} leaves a checkpoint, says how to go on, and exits with ${code}`, async () => {
       const run = join(root, signal)
-      const ended = await interrupted(run, [signal])
+      const ended = await interrupted(run, [signal], endless)
       expect(ended.code, ended.stderr).toBe(code)
       expect(ended.stderr).toMatch(/^foretoken: stopped at step \d+; `foretoken resume .*` goes on from there\n$/)
       const [, step] = /at step (\d+)/.exec(ended.stderr) ?? []
@@ -85,7 +49,7 @@ describe("a training that is sent", () => {
 
   it("a second signal dies of that one at once, in the middle of its checkpoint", async () => {
     const run = join(root, "twice")
-    const ended = await interrupted(run, ["SIGINT", "SIGTERM"], { preload: ["--import", slow] })
+    const ended = await interrupted(run, ["SIGINT", "SIGTERM"], endless, ["--import", slow])
     expect(ended).toEqual({ code: null, signal: "SIGTERM", stderr: "" })
     expect(readdirSync(join(run, "checkpoints")).filter((name) => /^\d+$/.test(name))).toEqual([])
   }, 180_000)
@@ -112,7 +76,7 @@ it("a training within --memory that is stopped goes on cut the same way, to the 
   expect(undisturbed.metrics.grad_norm).toBeGreaterThan(0)
 
   const run = join(root, "stopped")
-  const { code, stderr } = await interrupted(run, ["SIGINT"], { flags: less })
+  const { code, stderr } = await interrupted(run, ["SIGINT"], less)
   expect(code, stderr).toBe(130)
   const resumed = await json(`resume ${run}`)
   expect(resumed).toMatchObject({ steps: 12, hadEnded: false, weightsHash: undisturbed.weightsHash })

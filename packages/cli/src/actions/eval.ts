@@ -67,7 +67,7 @@ const evaluated = Effect.fnUntraced(function* (input: Input) {
   const { documents, skipped } = yield* heldOutDocuments(input, corpus, context)
   const sampling = samplingAt(input.temperature)
   const evaluator = yield* Evaluator.makeEvaluator({ context, maxTokens: input.maxTokens, sampling, documentsPerBatch })
-  const weights = yield* evaluator.upload(stored.weights)
+  const { weights } = stored
   const progress = yield* makeProgress({ title: "evaluating", unit: "documents", total: documents.length })
 
   const asked: Array<NextToken.Problem> = []

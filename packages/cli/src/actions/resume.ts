@@ -4,11 +4,12 @@ import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import type * as Scope from "effect/Scope"
 import { backendLayer } from "../backend.ts"
-import { InputError } from "../failure.ts"
+import { InputError, UsageError } from "../failure.ts"
 import { openTrainedModel } from "../model.ts"
 import { makeProgress } from "../Progress.ts"
 import { howToGoOn } from "../training/howToGoOn.ts"
 import { resumedRun } from "../training/reinforcementRun.ts"
+import { resumedSupervisedRun } from "../training/supervisedRun.ts"
 import { decodeCommand } from "../training/TrainFlags.ts"
 import type { TrainFlags } from "../training/TrainFlags.ts"
 import type { Output as Trained } from "./train.ts"
@@ -38,11 +39,16 @@ export const run = (input: Input): Effect.Effect<Output, Error, Scope.Scope> =>
     const command = decodeCommand(manifest.command)
     if (Option.isNone(command)) {
       const message =
-        `${directory}: was not begun by \`foretoken train\` with --objective rpt, so its parts are not known; ` +
-        `a program that made them goes on with Pipeline.resume`
+        `${directory}: was not begun by \`foretoken train\`, so its parts are not known; ` +
+        `a program that made them goes on with Pipeline.resume or Supervised.resume`
       return yield* new InputError({ message })
     }
     const { flags } = command.value
+    if (input.samplers !== undefined && flags.objective !== "rpt") {
+      return yield* new UsageError({
+        message: `--samplers is of --objective rpt; this run is one of ${flags.objective}`
+      })
+    }
     return yield* Effect.provide(resumed(input, flags), backendLayer(flags))
   })
 
@@ -52,7 +58,7 @@ const resumed = Effect.fnUntraced(function* (input: Input, flags: TrainFlags) {
   const { run: directory } = input
   const corpus = yield* Corpus.open(flags.corpus, { field: flags.field })
   const policy = yield* openTrainedModel(flags, flags.seed)
-  const progress = yield* makeProgress({ title: "rpt", unit: "steps", total: flags.steps })
+  const progress = yield* makeProgress({ title: flags.objective, unit: "steps", total: flags.steps })
   const training = {
     input: flags,
     corpus,
@@ -62,9 +68,8 @@ const resumed = Effect.fnUntraced(function* (input: Input, flags: TrainFlags) {
       Effect.andThen(progress.print(stepLine(report)), progress.update(report.step)),
     say: (line: string) => progress.tell(`foretoken: ${line}`)
   }
-  const result = yield* resumedRun(training, input).pipe(
-    Effect.onInterrupt(() => Effect.flatMap(howToGoOn(directory), progress.tell))
-  )
+  const goingOn = flags.objective === "rpt" ? resumedRun(training, input) : resumedSupervisedRun(training, input)
+  const result = yield* goingOn.pipe(Effect.onInterrupt(() => Effect.flatMap(howToGoOn(directory), progress.tell)))
   const seconds = ((yield* Clock.currentTimeMillis) - began) / 1000
   return { run: directory, objective: flags.objective, backend, seconds, ...result }
 })

@@ -12,7 +12,6 @@ import { openTrainedModel } from "../model.ts"
 import { duration, makeProgress } from "../Progress.ts"
 import { freeRunDirectory } from "../runDirectory.ts"
 import { table } from "../table.ts"
-import { nextTokenRun } from "../training/nextTokenRun.ts"
 import { reinforcementRun } from "../training/reinforcementRun.ts"
 import { howToGoOn } from "../training/howToGoOn.ts"
 import { supervisedRun } from "../training/supervisedRun.ts"
@@ -92,7 +91,6 @@ const objectiveRun = (training: Training): Effect.Effect<Trained, Error, Backend
     case "rpt":
       return reinforcementRun(training)
     case "ntp":
-      return nextTokenRun(training)
     case "sft":
       return supervisedRun(training)
   }

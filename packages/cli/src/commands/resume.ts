@@ -5,7 +5,7 @@ import * as flags from "../flags.ts"
 export const resume = makeCommand({
   name: "resume",
   description:
-    "Goes on with a run of reinforcement pre-training that ended before it was done, however it ended: from its last durable " +
+    "Goes on with a run of any objective that ended before it was done, however it ended: from its last durable " +
     "point, to the weights that it would have come to, bit for bit. Model, corpus and reward are those of `foretoken train`, and " +
     "must be what they were. The JSON is that of train with from, the step it went on from, and hadEnded.",
   flags: {
@@ -13,7 +13,7 @@ export const resume = makeCommand({
     samplers: flags.maybe(
       flags
         .whole("samplers", 1, 64)
-        .pipe(Flag.withDescription("actors that sample side by side; never changes results (default: as before)"))
+        .pipe(Flag.withDescription("rpt: actors that sample side by side; never changes results (default: as before)"))
     ),
     elsewhere: Flag.Boolean("elsewhere").pipe(
       Flag.withDescription(

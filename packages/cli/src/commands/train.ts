@@ -33,10 +33,7 @@ const sampling = {
   timeLimit: flags
     .whole("time-limit", 1)
     .pipe(
-      flags.usually(
-        3600,
-        "rpt: seconds that a part may take for one message before it counts as stuck and is restarted"
-      )
+      flags.usually(3600, "seconds that a part may take for one message before it counts as stuck and is restarted")
     ),
   samplers: flags
     .whole("samplers", 1, 64)
@@ -181,7 +178,7 @@ export const train = makeCommand({
         .whole("checkpoint-every", 1)
         .pipe(
           Flag.withDescription(
-            "rpt: a checkpoint every so many steps, beside the last: what `foretoken resume` goes on from (default: 20)"
+            "a checkpoint every so many steps, beside the last: what `foretoken resume` goes on from (default: 20)"
           )
         )
     ),

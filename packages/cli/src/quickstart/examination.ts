@@ -16,26 +16,23 @@ export const makeExamination = Effect.fnUntraced(function* (context: RunContext,
     sampling: { _tag: "greedy" },
     documentsPerBatch: 20
   })
-  const withWeights = <A, E, R>(weights: KeptWeights, f: (uploaded: Uploaded) => Effect.Effect<A, E, R>) =>
-    Effect.scoped(Effect.flatMap(evaluator.upload(weights), f))
 
   const documents = testDocuments(seed, "test", evaluation.documents)
-  const entropies = yield* withWeights(base, (weights) => evaluator.entropies(weights, documents, Difficulty.full))
+  const entropies = yield* evaluator.entropies(base, documents, Difficulty.full)
   const questions = documents.map((document, d) =>
     positionsOf(context, document, entropies[d], d < evaluation.wholeDocuments)
   )
   const validation = computedPositions(context, testDocuments(seed, "validation", rpt.validationDocuments))
 
   return {
-    direct: (weights: KeptWeights) => withWeights(weights, (uploaded) => evaluator.direct(uploaded, questions)),
-    reasoned: (weights: KeptWeights) => withWeights(weights, (uploaded) => evaluator.reasoned(uploaded, questions)),
+    direct: (weights: KeptWeights) => evaluator.direct(weights, questions),
+    reasoned: (weights: KeptWeights) => evaluator.reasoned(weights, questions),
     validate: (weights: KeptWeights) =>
       Effect.map(
-        withWeights(weights, (uploaded) => evaluator.reasoned(uploaded, validation)),
+        evaluator.reasoned(weights, validation),
         (records) => records.filter(({ correct }) => correct).length / records.length
       )
   }
 })
 
 export type Examination = Effect.Success<ReturnType<typeof makeExamination>>
-type Uploaded = Effect.Success<ReturnType<Evaluator.Evaluator["upload"]>>

@@ -58,6 +58,9 @@ export const withWeights = (policy: LoadedModel, weights: KeptWeights): LoadedMo
 const tokenizerFiles = () =>
   Object.fromEntries([...tokenizer.files].map(([name, text]) => [name, new TextEncoder().encode(text)]))
 
+/** Steps of the story take milliseconds, and a checkpoint as long as some of them. */
+const checkpointEvery = 200
+
 /** Text of the pre-training: plain documents among worked ones. */
 const mixedText = ({ seed, pretraining }: Recipe, index: number) =>
   Synthetic.document({ seed, split: "train", index, worked: pretraining.worked })
@@ -85,6 +88,7 @@ export const nextTokenTraining = (
     batches,
     seed: recipe.seed,
     run: join(directory, given.name),
+    checkpointEvery,
     about: { corpus: "dials", split: "train", firstDocument: given.from },
     onStep: onStep(given.name)
   })
@@ -114,6 +118,7 @@ export const formatWarmUp = (
     batches,
     seed: recipe.seed,
     run: join(directory, given.name),
+    checkpointEvery,
     about: { corpus: "dials", split: "train", documents, noise, trunkWeight },
     onStep: onStep(given.name)
   })

@@ -26,19 +26,25 @@ export const endlessWindows = (
 }
 
 /**
- * Takes the next `count` elements of a stream that does not end, time after time. Not by Stream.grouped, which would give
- * an incomplete group before it fails.
+ * Takes a stream that does not end `count` elements at a time: the group of that number, from 0. Groups are asked for in ascending
+ * order; those before the first are passed over. Not by Stream.grouped, which would give an incomplete group before it fails.
  */
 export const taker = <A, E>(
   stream: Stream.Stream<A, E>,
   count: number
-): Effect.Effect<Effect.Effect<ReadonlyArray<A>, E>, never, Scope.Scope> =>
+): Effect.Effect<(group: number) => Effect.Effect<ReadonlyArray<A>, E>, never, Scope.Scope> =>
   Effect.map(Stream.toPull(stream), (pull) => {
     let waiting: ReadonlyArray<A> = []
-    return Effect.gen(function* () {
+    let taken = 0
+    const next = Effect.gen(function* () {
       while (waiting.length < count) waiting = [...waiting, ...(yield* pull)]
-      const taken = waiting.slice(0, count)
+      const group = waiting.slice(0, count)
       waiting = waiting.slice(count)
-      return taken
+      taken++
+      return group
     }).pipe(Pull.catchDone(() => Effect.die("an endless stream has ended")))
+    return Effect.fnUntraced(function* (group: number) {
+      for (let before = taken; before < group; before++) yield* next
+      return yield* next
+    })
   })

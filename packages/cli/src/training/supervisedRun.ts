@@ -1,26 +1,53 @@
-import { makeRunContext, Supervised } from "@foretoken/core"
+import { Supervised } from "@foretoken/core"
 import type { Backend } from "@foretoken/core"
 import * as Effect from "effect/Effect"
 import type { Trained, Training } from "../actions/train.ts"
-import { taker } from "./endless.ts"
-import { endlessExamples } from "./examples.ts"
-import { optimizerOf, trainedBy } from "./supervised.ts"
-import { templateOf } from "./template.ts"
+import { completionParts } from "./completionParts.ts"
+import { nextTokenParts } from "./nextTokenParts.ts"
+import { encodeCommand } from "./TrainFlags.ts"
 
-/** Completions as they should be, with the text beside them as half of the loss again. */
+/** A training on given text: --objective ntp or sft. */
 export const supervisedRun = (training: Training): Effect.Effect<Trained, Error, Backend> =>
   Effect.gen(function* () {
-    const { input, policy } = training
-    const { tokenizer } = policy
-    const template = yield* templateOf(input.template, tokenizer)
-    const context = makeRunContext({ seed: input.seed, config: policy.stored.config, tokenizer, template })
-    const examples = yield* endlessExamples(training, context)
-    const next = yield* taker(examples, input.documents ?? 8)
-    return yield* trainedBy(training, {
-      optimizer: optimizerOf(input, 1e-5),
-      batches: () => Effect.map(next, (taken) => [Supervised.supervisedBatch(context.frame, taken, trunkWeight)]),
-      about: { template: template.name, noise: input.noise, trunkWeight }
-    })
+    const command = encodeCommand(training.input)
+    return trainedOf(yield* Supervised.run({ ...(yield* optionsOf(training)), command }))
   }).pipe(Effect.scoped)
 
-const trunkWeight = 0.5
+/** The same run, begun before. */
+export const resumedSupervisedRun = (
+  training: Training,
+  { elsewhere }: { readonly elsewhere: boolean }
+): Effect.Effect<Trained & { readonly from: number; readonly hadEnded: boolean }, Error, Backend> =>
+  Effect.gen(function* () {
+    const { say } = training
+    const result = yield* Supervised.resume({ ...(yield* optionsOf(training)), elsewhere, say })
+    return { ...trainedOf(result), from: result.from, hadEnded: result.hadEnded }
+  }).pipe(Effect.scoped)
+
+const optionsOf = Effect.fnUntraced(function* (training: Training) {
+  const { input, policy, directory, onStep } = training
+  const isNextToken = input.objective === "ntp"
+  const parts = isNextToken ? yield* nextTokenParts(training) : yield* completionParts(training)
+  return {
+    objective: isNextToken ? "ntp" : "sft",
+    policy,
+    steps: input.steps,
+    seed: input.seed,
+    run: directory,
+    onStep,
+    frozen: input.freeze,
+    remember: input.recompute ? "layers" : "all",
+    timeLimit: `${input.timeLimit} seconds`,
+    ...(input.checkpointEvery === undefined ? {} : { checkpointEvery: input.checkpointEvery }),
+    ...parts
+  } as const
+})
+
+const trainedOf = ({ steps, weightsHash, last, metrics }: Supervised.SupervisedResult): Trained => ({
+  steps,
+  ended: "done",
+  weightsHash,
+  checkpoint: last.directory,
+  best: last.directory,
+  metrics
+})

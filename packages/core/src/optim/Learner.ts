@@ -64,6 +64,8 @@ export interface Learner {
   readonly snapshot: Effect.Effect<KeptWeights, BackendError>
   /** A copy of the optimizer's state. */
   readonly state: Effect.Effect<LearnerState, BackendError>
+  /** The same in the memory of moments that nobody reads any more: nothing as large as the model is allocated. */
+  readonly stateIn: (spare: Weights) => Effect.Effect<LearnerState, BackendError>
   /** An update, and copies of what comes of it, which are begun while it is under way. */
   readonly updateAndCopy: (
     batches: ReadonlyArray<MicroBatch>,
@@ -224,6 +226,9 @@ export const makeLearner = (options: LearnerOptions): Effect.Effect<Learner, Bac
       return { metrics, weights: withOthers(copied.weights), state: { updates, moments: copied.moments } }
     })
 
+    const stateIn = (spare: Weights) =>
+      Effect.map(copyMoments(backend.read, moments, spare), (copied) => ({ updates, moments: copied }))
+
     return {
       config,
       weights,
@@ -234,9 +239,8 @@ export const makeLearner = (options: LearnerOptions): Effect.Effect<Learner, Bac
           backend
         ),
       snapshot: Effect.map(copyWeights(backend.read, moving), withOthers),
-      state: Effect.suspend(() =>
-        Effect.map(copyMoments(backend.read, moments, {}), (copied) => ({ updates, moments: copied }))
-      ),
+      state: Effect.suspend(() => stateIn({})),
+      stateIn,
       updateAndCopy: (batches, target) => Effect.provideService(updateAndCopy(batches, target), Backend, backend)
     }
   })

@@ -1,5 +1,6 @@
 /** A pipeline of reinforcement pre-training, put together from its stages, and the run of it. */
 import type { Effect } from "effect"
+import type { ActorCrashed, ActorStopped } from "../actor/index.ts"
 import type { Problems } from "../data/Problems.ts"
 import type { Template } from "../prompt/Template.ts"
 import { boxed } from "../prompt/Template.ts"
@@ -23,7 +24,7 @@ export type { RunOptions } from "./RunSettings.ts"
 export interface Validation {
   readonly metric: string
   readonly every: number
-  readonly measure: (policy: Policy) => Effect.Effect<number, StageError, Backend>
+  readonly measure: (policy: Policy) => Effect.Effect<number, StageError | ActorCrashed | ActorStopped, Backend>
 }
 
 /** How much goes into one update, and how it is cut. */

@@ -52,11 +52,21 @@ export interface RunSettings {
   readonly timeLimit: Duration.Duration
 }
 
+/** Steps. */
+export const standardCheckpointEvery = 20
+
 /** The most work that anyone gives one actor at a time is an update of a large model on few cores. */
-const standardTimeLimit: Duration.Input = "1 hour"
+export const standardTimeLimit: Duration.Input = "1 hour"
 
 export const settingsOf = (options: RunOptions): RunSettings => {
-  const { seed, steps, samplers = 1, checkpointEvery = 20, keep = standardRetention, groupsShown = 4 } = options
+  const {
+    seed,
+    steps,
+    samplers = 1,
+    checkpointEvery = standardCheckpointEvery,
+    keep = standardRetention,
+    groupsShown = 4
+  } = options
   const timeLimit = Duration.fromInputUnsafe(options.timeLimit ?? standardTimeLimit)
   return { seed, steps, samplers, checkpointEvery, keep, groupsShown, timeLimit }
 }

@@ -67,7 +67,8 @@ export const manifestOf = (
     }
   })
 
-const hashOf = ({ files }: Tokenizer): string => {
+/** SHA-256, hex, of all that a tokenizer is made from. */
+export const hashOf = ({ files }: Tokenizer): string => {
   const hash = createHash("sha256")
   for (const [name, text] of [...files].toSorted(([a], [b]) => (a < b ? -1 : 1)))
     hash.update(JSON.stringify([name, text]))
@@ -75,4 +76,4 @@ const hashOf = ({ files }: Tokenizer): string => {
 }
 
 /** Through JSON and back: settings are plain data, and what JSON cannot say (Infinity: never) becomes null. */
-const asJson = (value: unknown): Json => JSON.parse(JSON.stringify(value))
+export const asJson = (value: unknown): Json => JSON.parse(JSON.stringify(value))

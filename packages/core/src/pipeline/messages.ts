@@ -44,9 +44,11 @@ export const LearnerStateSchema: Schema.Codec<LearnerState> = Schema.Struct({
   moments: Schema.declare(isMoments)
 })
 
-const Problem: Schema.Codec<ProblemType> = Schema.Struct({
+export const TokenizedDocument = Schema.Struct({ id: Schema.String, tokens: int32s })
+
+export const Problem: Schema.Codec<ProblemType> = Schema.Struct({
   id: Schema.String,
-  document: Schema.Struct({ id: Schema.String, tokens: int32s }),
+  document: TokenizedDocument,
   anchor: Schema.Int,
   continuation: Schema.Struct({ bytes, boundaries: Schema.Array(Schema.Int) })
 })

@@ -14,15 +14,16 @@ export const makeResident = Effect.gen(function* () {
   const scope = yield* Effect.scope
   const buffers: Record<string, Buffer> = {}
   const values = new Map<string, HostTensor>()
-  let held: PolicyVersion | undefined
+  let held: PolicyVersion | KeptWeights | undefined
 
-  const hold = Effect.fnUntraced(function* (version: PolicyVersion, weights: KeptWeights) {
+  /** `version` tells them from others: that of a policy, or the weights themselves where they have none. */
+  const hold = Effect.fnUntraced(function* (version: PolicyVersion | KeptWeights, weights: KeptWeights) {
     if (held === version) return buffers
     held = undefined
     const one = Effect.fnUntraced(function* ([name, value]: [string, HostTensor]) {
       if (values.get(name) === value) return
       values.delete(name)
-      if (name in buffers) yield* backend.write(buffers[name], value)
+      if (buffers[name]?.type.dtype === value.dtype) yield* backend.write(buffers[name], value)
       else buffers[name] = yield* Scope.provide(backend.upload(value), scope)
       values.set(name, value)
     })

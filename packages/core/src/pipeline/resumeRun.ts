@@ -4,8 +4,6 @@ import { best, checkpointsAfter, latestGood, listCheckpoints } from "../run/Chec
 import type { Checkpoint } from "../run/Checkpoint.ts"
 import type { LedgerRecord, RecordOf } from "../run/Ledger.ts"
 import { ledgerRecords, openLedger } from "../run/Ledger.ts"
-import { describeMachine } from "../run/Manifest.ts"
-import type { Manifest } from "../run/Manifest.ts"
 import { readMetrics } from "../run/Metrics.ts"
 import { prune } from "../run/Retention.ts"
 import { RunError, checkpointsDirectory, ledgerDirectory, manifestHash, metricsPath, openRun } from "../run/Run.ts"
@@ -13,7 +11,7 @@ import type { Run } from "../run/Run.ts"
 import { removeDirectoryAtomically, sweep } from "../storage/atomic.ts"
 import type { StorageError } from "../storage/StorageError.ts"
 import { checkRun } from "./checkRun.ts"
-import { firstDifference } from "./firstDifference.ts"
+import { goesOnAs } from "./goesOnAs.ts"
 import { manifestOf } from "./manifestOf.ts"
 import type { Pipeline } from "./Pipeline.ts"
 import type { SetAside } from "./poison.ts"
@@ -63,14 +61,7 @@ export const openResumed = Effect.fnUntraced(function* (pipeline: Pipeline, opti
   const first = yield* firstPoint(loaded)
   const [{ version }] = first.recent
   const now = yield* manifestOf(pipeline, settings, loaded, version)
-  const changed = firstDifference(run.manifest.config, now.config, freeSettings)
-  if (changed !== undefined) return yield* refuse(`cannot go on as it began: ${changed}`)
-  const differs = elsewhere(run.manifest, now)
-  if (differs.length > 0 && options.elsewhere !== true) {
-    return yield* refuse(
-      `began elsewhere: ${differs.join(", ")}; it can go on here with \`elsewhere\`, but need not come to the same bits`
-    )
-  }
+  const differs = yield* Effect.fromResult(goesOnAs(run, now, freeSettings, options.elsewhere === true))
 
   const ledger = yield* openLedger(ledgerDirectory(run))
   yield* Effect.forEach(ledger.said, say, { discard: true })
@@ -124,19 +115,6 @@ const freeSettings: ReadonlyArray<string> = [
   "corpus.path",
   "corpus.name"
 ]
-
-/** What may give other bits, each in words. */
-const elsewhere = (then: Manifest, now: Omit<Manifest, "format" | "id">): ReadonlyArray<string> => {
-  const { architecture, processor, cores } = describeMachine()
-  const pairs: ReadonlyArray<readonly [string, unknown, unknown]> = [
-    ["the backend", then.backend, now.backend],
-    ...Object.entries(now.versions).map(([name, version]) => [name, then.versions[name], version] as const),
-    ["the architecture", then.machine.architecture, architecture],
-    ["the processor", then.machine.processor, processor],
-    ["the number of cores", then.machine.cores, cores]
-  ]
-  return pairs.flatMap(([what, was, is]) => (was === is ? [] : [`${what} was ${String(was)} and is ${String(is)}`]))
-}
 
 interface History {
   readonly begun: Option.Option<RecordOf<"begun">>

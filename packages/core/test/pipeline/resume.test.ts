@@ -55,7 +55,8 @@ const throughDeaths = Effect.fnUntraced(function* (
   pipeline: Pipeline,
   name: string,
   deaths: ReadonlyArray<number>,
-  samplers: number
+  samplers: number,
+  begin: typeof options = options
 ) {
   const died: Array<string> = []
   const mortal = <A, E>(last: number, life: Effect.Effect<A, E>) =>
@@ -68,7 +69,7 @@ const throughDeaths = Effect.fnUntraced(function* (
   for (const last of deaths) {
     yield* begun()
       ? mortal(last, resume(pipeline, { run: at(name), samplers }))
-      : mortal(last, run(pipeline, { ...options, run: at(name), samplers }))
+      : mortal(last, run(pipeline, { ...begin, run: at(name), samplers }))
   }
   const ended = yield* begun()
     ? resume(pipeline, { run: at(name), samplers })
@@ -107,17 +108,22 @@ describe("a run that dies", () => {
     )
   }
 
-  it.live("again and again, also while it goes on, goes on to the same weights", () =>
-    Effect.gen(function* () {
-      const pipeline = ahead(1)
-      const undisturbed = yield* run(pipeline, { ...options, run: at("once") })
-      const deaths = [70, 3, 40, 0, 55, 20, 9]
-      const { weightsHash, died } = yield* throughDeaths(pipeline, "often", deaths, 2)
-      expect(died).toHaveLength(deaths.length)
-      expect(weightsHash).toBe(undisturbed.weightsHash)
-      yield* sameAs("once", "often")
-    })
-  )
+  // At a lag of 3 or 4 checkpoints also hold the policies that steps are yet to be sampled with.
+  for (const lag of [1, 3, 4]) {
+    it.live(`again and again, also while it goes on, goes on to the same weights, at lag ${lag}`, () =>
+      Effect.gen(function* () {
+        const pipeline = ahead(lag)
+        const begin = { ...options, steps: lag + 3 }
+        const whole = `once-${lag}`
+        const undisturbed = yield* run(pipeline, { ...begin, run: at(whole) })
+        const deaths = [70 + 40 * lag, 3, 40, 0, 55, 20, 9]
+        const { weightsHash, died } = yield* throughDeaths(pipeline, `often-${lag}`, deaths, 2, begin)
+        expect(died).toHaveLength(deaths.length)
+        expect(weightsHash).toBe(undisturbed.weightsHash)
+        yield* sameAs(whole, `often-${lag}`)
+      })
+    )
+  }
 })
 
 describe("resume", () => {

@@ -1,12 +1,13 @@
 import { join } from "node:path"
 import { describe, expect, it } from "@effect/vitest"
-import { Effect, Fiber } from "effect"
-import { TestClock } from "effect/testing"
+import { Effect } from "effect"
 import { Transport } from "../../src/actor/Transport.ts"
 import * as Corpus from "../../src/data/Corpus.ts"
 import type { PipelineOptions } from "../../src/pipeline/Pipeline.ts"
 import { audit, live, readLedger } from "../../src/run/Ledger.ts"
 import { temporaryDirectory } from "../temporary.ts"
+import { breaking, breakingMakes, inVirtualTime, ways } from "./breaking.ts"
+import type { Break } from "./breaking.ts"
 import { dials, isThere, pipelineOf, run } from "./fixtures.ts"
 
 const directory = temporaryDirectory()
@@ -19,32 +20,6 @@ const problems = dials.pipe(
 const small = (given: Partial<PipelineOptions> = {}) =>
   pipelineOf({ problems, batch: { documentsPerStep: 2, documentsPerUnit: 1, shuffleBuffer: 8 }, ...given })
 const options = { steps: 3, timeLimit: "1 hour" } as const
-
-const ways = ["dies", "throws", "stalls", "does it and dies"] as const
-type Way = (typeof ways)[number]
-
-type Handle<P, A, E, R> = (payload: P) => Effect.Effect<A, E, R>
-/** A handler of which some calls, counting from 0, go wrong in a way. */
-type Break = <P, A, E, R>(handle: Handle<P, A, E, R>) => Handle<P, A, E, R>
-const breaking = (way: Way, isBroken: (call: number) => boolean) => {
-  const seen = { calls: 0, broken: 0 }
-  const broken: Break = (handle) => (payload) => {
-    if (!isBroken(seen.calls++)) return handle(payload)
-    seen.broken++
-    switch (way) {
-      case "dies":
-        return Effect.die(new Error("a fault"))
-      case "throws":
-        throw new Error("a fault")
-      case "stalls":
-        // Time passes only for this.
-        return Effect.andThen(Effect.forkDetach(TestClock.adjust("1 hour")), Effect.never)
-      case "does it and dies":
-        return Effect.andThen(handle(payload), Effect.die(new Error("a fault")))
-    }
-  }
-  return { broken, seen }
-}
 
 const { sampler, verifier, buffer, optimizer } = small()
 /** Each stage with one of its messages broken. The store is that of the optimizer: what it publishes to. */
@@ -99,14 +74,6 @@ const positions: Readonly<Record<string, (broken: Break) => Partial<PipelineOpti
   })
 }
 
-/** Runs it in virtual time, which goes on slowly, so that back-offs end, and by an hour for whoever stalls. */
-const inVirtualTime = <A, E, R>(effect: Effect.Effect<A, E, R>) =>
-  Effect.gen(function* () {
-    const breath = Effect.promise(() => new Promise((resolve) => setTimeout(resolve, 2)))
-    const clock = yield* Effect.forkChild(Effect.forever(Effect.andThen(breath, TestClock.adjust("50 millis"))))
-    return yield* Effect.ensuring(effect, Fiber.interrupt(clock))
-  })
-
 const typed = ["ActorCrashed", "ActorStopped", "SupervisorFailure", "TooManySetAside"]
 
 describe("a stage that fails", () => {
@@ -150,10 +117,8 @@ describe("a stage that fails while its run is brought to life", () => {
   const undisturbed = Effect.runSync(Effect.cached(run(small(), { ...short, run: at("brought to life") })))
   /** A run of one step, with the makes of an actor broken. */
   const runWith = (actor: string, broken: Break, name: string) => {
-    const make = <A, E, R>(name: string, make: Effect.Effect<A, E, R>) =>
-      name === actor ? Effect.suspend(() => broken(() => make)(undefined)) : make
-    const transport = { ...Transport.defaultValue(), make }
-    return inVirtualTime(Effect.provideService(run(small(), { ...short, run: at(name) }), Transport, transport))
+    const made = run(small(), { ...short, run: at(name) })
+    return inVirtualTime(Effect.provideService(made, Transport, breakingMakes(actor, broken)))
   }
 
   for (const actor of ["policy-store", "sampler-0", "verifier", "replay-buffer", "optimizer", "problems"]) {

@@ -1,34 +1,17 @@
 import { writeFileSync } from "node:fs"
 import { join } from "node:path"
 import { describe, expect, it } from "@effect/vitest"
-import { Effect, Layer } from "effect"
+import { Effect } from "effect"
 import * as Pipeline from "../../src/pipeline/Pipeline.ts"
 import * as Verifier from "../../src/pipeline/Verifier.ts"
 import * as Reward from "../../src/reward/index.ts"
-import { Backend } from "../../src/tensor/Backend.ts"
-import { Reference } from "../../src/tensor/Reference.ts"
-import { startThread } from "../../src/thread/startThread.ts"
 import { temporaryDirectory } from "../temporary.ts"
 import type { Options } from "../thread/brokenBackend.ts"
 import { isThere, jsonLines, pipelineOf, run } from "./fixtures.ts"
+import { threaded } from "./threaded.ts"
 
 const directory = temporaryDirectory()
 const at = (name: string) => join(directory, name)
-const module = new URL("../thread/brokenBackend.ts", import.meta.url).href
-
-/** The reference, with threads; bits flip on the way to samplers only. */
-const threaded = ({ flipsOnce, ...others }: Options) =>
-  Layer.effect(
-    Backend,
-    Effect.map(Backend, (reference) => ({
-      ...reference,
-      thread: (thread: Parameters<typeof reference.thread>[0]) => {
-        const flips = flipsOnce !== undefined && thread.name.startsWith("sampler") ? { flipsOnce } : {}
-        const limits = { resourceLimits: { maxOldGenerationSizeMb: 64 }, grace: 200 }
-        return startThread({ module, options: { ...others, ...flips }, ...limits }, thread)
-      }
-    }))
-  ).pipe(Layer.provide(Reference.layer))
 
 const settings = { steps: 2, seed: 7 }
 const onThreads = (name: string, samplers: number, options: Options = {}, pipeline = pipelineOf()) =>

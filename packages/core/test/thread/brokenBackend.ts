@@ -12,7 +12,7 @@ export interface Options {
   /** The thread ends before its backend is there, as often as the file says. */
   readonly endsAtFirst?: string
   /**
-   * Programs whose names begin so ("upload": uploads) run as often as the file says, and break then; the file is gone after that.
+   * Programs whose names begin so ("upload", "read": uploads and reads) run as often as the file says, and break then; the file is gone after that.
    */
   readonly breaksOnce?: { readonly program: string; readonly how: string; readonly file: string }
   /** Values of at least so many bytes arrive as often as the file says, and then one with a bit flipped; the file is gone after that. */
@@ -29,6 +29,8 @@ export const makeBackend = (options: Options) =>
       ...reference,
       upload: (value: Parameters<typeof reference.upload>[0]) =>
         Effect.andThen(breakingOnce(options, "upload"), reference.upload(value)),
+      read: (...given: Parameters<typeof reference.read>) =>
+        Effect.andThen(breakingOnce(options, "read"), reference.read(...given)),
       compile: (graph: Parameters<typeof reference.compile>[0], settings: Parameters<typeof reference.compile>[1]) =>
         Effect.map(reference.compile(graph, settings), ({ run }) => ({
           run: (inputs: Parameters<typeof run>[0]) =>

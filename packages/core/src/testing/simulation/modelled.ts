@@ -167,6 +167,7 @@ const learnerOf =
         update: updated,
         snapshot: Effect.sync(() => copyOf(weights)),
         state: Effect.sync(() => stateIn({})),
+        stateIn: (spare) => Effect.sync(() => stateIn(spare)),
         updateAndCopy: Effect.fnUntraced(function* (batches, { spare, arrived }) {
           const metrics = yield* updated(batches)
           const copied = copyOf(weights)
