@@ -7,8 +7,8 @@
  * Models of random weights are drawn first, in bf16, into DIR (a temporary directory that is removed): the shapes of stories15M,
  * SmolLM2-135M and TinyLlama-1.1B. A reading is of 256 tokens, a sampling of 2 rollouts of 8 tokens behind 64, a step of training of 2
  * documents of 128 tokens; adapters have rank 8, on every projection, and what they are put on is kept as `storage` says. `load` is the time until the weights are there, `first` and
- * `next` are those of two runs: the first one compiles. `peak` is the largest resident set of the process (VmHWM); the 1.1 B model wants
- * some 13 GB to train adapters in f32, and 8 with its base in two bytes.
+ * `next` are those of two runs: the first one compiles. `peak` is the largest resident set of the process (VmHWM); the 1.1 B model takes
+ * some 10 GB to train adapters in f32, and 6 with its base in two bytes.
  */
 import { spawnSync } from "node:child_process"
 import { existsSync, mkdirSync, mkdtempSync, openSync, closeSync, readFileSync, rmSync, writeSync } from "node:fs"
