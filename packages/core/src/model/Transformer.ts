@@ -8,7 +8,9 @@ import { reachOf } from "./ModelConfig.ts"
 import { namesOf } from "./parameters.ts"
 import { turnAt } from "./rotation.ts"
 import type { Turn } from "./rotation.ts"
-import { ownKeys, trunkKeys } from "./visibility.ts"
+import type { Stretch } from "./segments.ts"
+import { inOne } from "./segments.ts"
+import { earlierKeys, ownKeys, trunkKeys } from "./visibility.ts"
 
 /** Weights by their Hugging Face names. */
 export type WeightsOf<A> = Readonly<Record<string, A>>
@@ -44,13 +46,15 @@ export interface Encoded {
 
 /**
  * Documents [D,T], each read once, with all of their branches in the same pass. Every token of trunk and branches is a
- * row of one matrix through the projections; only attention tells them apart.
+ * row of one matrix through the projections; only attention tells them apart. It takes a branch in the stretches that are
+ * given (`asDecoded`), or in one.
  */
 export const encode = (
   config: ModelConfig,
   weights: WeightsOf<Tensor>,
   tokens: Tensor,
-  branches: ReadonlyArray<Branches>
+  branches: ReadonlyArray<Branches>,
+  stretchesOf: (length: number) => ReadonlyArray<Stretch> = inOne
 ): Encoded => {
   const [documents, length] = tokens.shape
   const trunkRows = documents * length
@@ -66,10 +70,14 @@ export const encode = (
   const perKey = config.heads / config.kvHeads
   const masks = (reach: number) => ({
     trunk: ownKeys(length, perKey, reach),
-    branches: branches.map(({ anchors }) => ({
-      own: ownKeys(branchLength, perKey, reach),
-      trunk: trunkKeys(anchors, length, branchLength, perKey, reach)
-    }))
+    branches: branches.map(({ anchors }) =>
+      stretchesOf(branchLength).map((stretch) => ({
+        stretch,
+        own: ownKeys(stretch.to - stretch.from, perKey, reach),
+        earlier: earlierKeys(stretch, perKey, reach),
+        trunk: trunkKeys(anchors, length, stretch, perKey, reach)
+      }))
+    )
   })
   const everything = masks(Infinity)
   const near = config.window._tag === "sliding" ? masks(config.window.size) : everything
@@ -93,12 +101,17 @@ export const encode = (
       v: keysFirst(config, branchRowsOf(v), ofBranches)
     }
     branchCache[layer] = branchOwn
-    const sets: ReadonlyArray<Keys> = [
-      { ...branchOwn, mask: seen.branches[0].own },
-      { ...shared, mask: seen.branches[0].trunk }
-    ]
-    const branchMixed = attention(queriesFirst(config, branchRowsOf(q), ofBranches), sets, scale)
-    return concat([trunkOut, rowsAgain(config, branchMixed, ofBranches)], 0)
+    const queries = branchRowsOf(q).reshape([documents, branchCount, branchLength, -1])
+    const mixedBranches = seen.branches[0].map(({ stretch: { from, to }, ...masks }) => {
+      const layout: Layout = { documents, branches: branchCount, length: to - from }
+      const own: Keys = { ...mapCache(branchOwn, (x) => x.sliceAxis(3, from, to)), mask: masks.own }
+      const earlier: Keys = { ...mapCache(branchOwn, (x) => x.sliceAxis(3, 0, from)), mask: masks.earlier }
+      const sets = [{ ...shared, mask: masks.trunk }, ...(from === 0 ? [] : [earlier]), own]
+      const asked = queriesFirst(config, queries.sliceAxis(2, from, to).reshape([-1, q.shape[1]]), layout)
+      const mixed = rowsAgain(config, attention(asked, sets, scale), layout)
+      return mixed.reshape([documents, branchCount, to - from, q.shape[1]])
+    })
+    return concat([trunkOut, concat(mixedBranches, 2).reshape([-1, q.shape[1]])], 0)
   }
 
   const turn = turnAt(config, length + branchLength, positions)
@@ -167,6 +180,8 @@ const rowsAgain = (config: ModelConfig, x: Tensor, { documents, branches, length
   const apart = x.reshape([documents, kvHeads, branches, heads / kvHeads, length, headDim])
   return apart.transpose([0, 2, 4, 1, 3, 5]).reshape([documents * branches * length, heads * headDim])
 }
+
+export const mapCache = <A, B>({ k, v }: LayerCache<A>, f: (x: A) => B): LayerCache<B> => ({ k: f(k), v: f(v) })
 
 /** [D,H,1,T,dh] -> [D,H,T,dh] */
 const withoutBranchAxis = (x: Tensor): Tensor => x.reshape([x.shape[0], x.shape[1], x.shape[3], x.shape[4]])

@@ -7,8 +7,9 @@ import { inverseCdf } from "./inverseCdf.ts"
 import type { ModelConfig } from "./ModelConfig.ts"
 import { reachOf } from "./ModelConfig.ts"
 import { turnAt } from "./rotation.ts"
+import { fewKeys } from "./segments.ts"
 import type { LayerCache, WeightsOf } from "./Transformer.ts"
-import { embed, encode, layers, projection } from "./Transformer.ts"
+import { embed, encode, layers, mapCache, projection } from "./Transformer.ts"
 import { visibleTrunk } from "./visibility.ts"
 
 /** How tokens are chosen. Greedy takes the most probable one; its log-probabilities are those at temperature 1. */
@@ -112,9 +113,6 @@ interface DecodeInputs {
   /** f32 [N,D·B] */
   readonly uniforms: Tensor
 }
-
-/** So few keys of earlier tokens go along with those of a segment instead of standing beside them as another set. */
-const fewKeys = 16
 
 /** One token after the other on every branch, until all are done or the draws [N,D·B] are used up. */
 const decodeAll = (config: ModelConfig, settings: GenerateSettings, inputs: DecodeInputs): Segment => {
@@ -280,8 +278,6 @@ const repeat = (x: Tensor, axis: number, times: number): Tensor => {
     .broadcastTo(wide)
     .reshape(shape.with(axis, shape[axis] * times))
 }
-
-const mapCache = ({ k, v }: LayerCache, f: (x: Tensor) => Tensor): LayerCache => ({ k: f(k), v: f(v) })
 
 /** Branches `kept` [D,B] of x [D,H,·,C,dh] */
 const takeBranches = (x: Tensor, kept: Tensor): Tensor => {

@@ -1,10 +1,31 @@
 /** Tokens that a segment samples at most: few enough that its keys are cheap to grow, enough that there are few runs. */
 const longest = 16
 
-/** The tokens of a completion cut into segments of about equal length. */
-export const segmentLengths = (maxTokens: number): ReadonlyArray<number> => {
-  const count = Math.ceil(maxTokens / longest)
-  return Array.from({ length: count }, (_, i) => Math.ceil((maxTokens - i) / count))
+/** The tokens of a completion, a segment at a time: the last one has what is left. */
+export const segmentLengths = (maxTokens: number): ReadonlyArray<number> =>
+  Array.from({ length: Math.ceil(maxTokens / longest) }, (_, i) => Math.min(longest, maxTokens - i * longest))
+
+/** So few keys of earlier tokens go along with those of a segment instead of standing beside them as another set. */
+export const fewKeys = 16
+
+/** Tokens `from` to `to` (not among them) of a branch. */
+export interface Stretch {
+  readonly from: number
+  readonly to: number
+}
+
+/** A branch that is read in one. */
+export const inOne = (length: number): ReadonlyArray<Stretch> => [{ from: 0, to: length }]
+
+/**
+ * A branch of `length` tokens, the first `given` of them a tail, as it was decoded: the tokens of a stretch see each other's keys in one
+ * set, and those before them in another. Whoever reads it so rounds as the sampler did.
+ */
+export const asDecoded = (given: number, length: number): ReadonlyArray<Stretch> => {
+  // The last token of a segment leaves its keys to the next one.
+  const segments = Array.from({ length: Math.ceil(length / longest) }, (_, i) => given - 1 + (i + 1) * longest)
+  const starts = [0, ...[given, ...segments].filter((start) => start > fewKeys && start < length)]
+  return starts.map((from, i) => ({ from, to: starts[i + 1] ?? length }))
 }
 
 /** The branches [D,B] that a segment decodes. */

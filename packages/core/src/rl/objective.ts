@@ -4,6 +4,7 @@
  */
 import type { ModelConfig } from "../model/ModelConfig.ts"
 import { branchLogprobs, targetLogprobs, trunkLogprobs, withoutLast } from "../model/tokenLogprobs.ts"
+import { asDecoded } from "../model/segments.ts"
 import type { WeightsOf } from "../model/Transformer.ts"
 import { encode } from "../model/Transformer.ts"
 import type { Shape } from "../tensor/HostTensor.ts"
@@ -52,7 +53,7 @@ export const supervised: Objective = (config, weights, { trunk, trunkWeights, br
  * The policy loss on rollouts. Data: `trunk`, `branches`, `anchors`, and aligned to the branches `mask` and
  * `behaviourLogprobs` f32 [D,B,L], `advantages` f32 [D,B], `tokenCount` f32 [] (of the whole batch) and `tokensRead` f32 []
  * (of all micro-batches: without the groups that are left out because nothing is to be learned from them), of which the
- * metrics are means. The tail's `given` tokens are no targets. With `targets` i32 [N], places over [D,B,L] that hold all
+ * metrics are means. The tail's `given` tokens are no targets; branches are read in the stretches that they were decoded in. With `targets` i32 [N], places over [D,B,L] that hold all
  * tokens of the mask and are filled up with some that are not, only those go through the vocabulary.
  */
 export const policy =
@@ -60,7 +61,7 @@ export const policy =
   (config, weights, data) => {
     const { trunk, branches, anchors, tokenCount, tokensRead } = data
     const hung = { tokens: branches, anchors }
-    const encoded = encode(config, weights, trunk, [withoutLast(hung)])
+    const encoded = encode(config, weights, trunk, [withoutLast(hung)], (length) => asDecoded(given, length))
     const { at, advantages, logprobs } =
       "targets" in data
         ? ofTargets(data.targets, data.advantages, branches.shape, () =>

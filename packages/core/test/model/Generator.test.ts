@@ -4,7 +4,7 @@ import * as fc from "fast-check"
 import { makeGenerator } from "../../src/model/Generator.ts"
 import type { Sampling } from "../../src/model/generate.ts"
 import { begin } from "../../src/model/generate.ts"
-import { allRows, rowsLeft, segmentLengths } from "../../src/model/segments.ts"
+import { allRows, asDecoded, rowsLeft, segmentLengths } from "../../src/model/segments.ts"
 import type { WeightsOf } from "../../src/model/Transformer.ts"
 import { HostTensor } from "../../src/tensor/HostTensor.ts"
 import { makeProgramCache } from "../../src/tensor/ProgramCache.ts"
@@ -91,15 +91,32 @@ describe("a generator", () => {
 })
 
 describe("segments", () => {
-  it("cut any number of tokens into about equal parts of at most 16", () => {
+  it("cut any number of tokens into parts of 16 and what is left", () => {
     fc.assert(
       fc.property(fc.integer({ min: 1, max: 500 }), (tokens) => {
         const lengths = segmentLengths(tokens)
         expect(lengths.reduce((sum, length) => sum + length, 0)).toBe(tokens)
-        expect(Math.max(...lengths)).toBeLessThanOrEqual(16)
-        expect(Math.max(...lengths) - Math.min(...lengths)).toBeLessThanOrEqual(1)
+        expect(lengths.slice(0, -1).every((length) => length === 16)).toBe(true)
+        expect(lengths[lengths.length - 1]).toBeLessThanOrEqual(16)
+        expect(Math.min(...lengths)).toBeGreaterThan(0)
       })
     )
+  })
+
+  it("show in training as stretches that follow one another through the whole branch", () => {
+    fc.assert(
+      fc.property(fc.integer({ min: 1, max: 60 }), fc.nat(200), (given, more) => {
+        const cut = asDecoded(given, given + more)
+        expect(cut.map(({ from }) => from)).toEqual([0, ...cut.slice(0, -1).map(({ to }) => to)])
+        expect(cut[cut.length - 1].to).toBe(given + more)
+        expect(cut.every(({ from, to }) => from < to)).toBe(true)
+      })
+    )
+    expect(asDecoded(1, 40)).toEqual([
+      { from: 0, to: 32 },
+      { from: 32, to: 40 }
+    ])
+    expect(asDecoded(20, 60).map(({ from }) => from)).toEqual([0, 20, 35, 51])
   })
 
   it("keep every rollout that goes on exactly once, in its document, and none that has ended if rows are dropped", () => {

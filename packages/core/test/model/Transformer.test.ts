@@ -3,6 +3,7 @@ import { describe, expect, it } from "vitest"
 import { gradients } from "../../src/autodiff/grad.ts"
 import type { ModelConfig } from "../../src/model/ModelConfig.ts"
 import { branchLogprobs, trunkLogprobs } from "../../src/model/tokenLogprobs.ts"
+import type { Stretch } from "../../src/model/segments.ts"
 import type { WeightsOf } from "../../src/model/Transformer.ts"
 import { encode, projection } from "../../src/model/Transformer.ts"
 import type { ReferenceValue } from "../../src/tensor/Reference.ts"
@@ -18,6 +19,8 @@ interface Scene {
     readonly tokens: ReadonlyArray<number>
     readonly branches: ReadonlyArray<{ readonly anchor: number; readonly completion: ReadonlyArray<number> }>
   }>
+  /** Tokens of a branch that attention takes at a time */
+  readonly stretch: number
   /** Positions of padding in T, B and L. */
   readonly padding: readonly [number, number, number]
 }
@@ -39,6 +42,7 @@ const scenes: fc.Arbitrary<Scene> = fc
     tail: fc.array(token, { minLength: 1, maxLength: 2 }),
     temperature: fc.constantFrom(0.5, 1, 2), // exact in f32, as constants are
     documents: fc.array(document, { minLength: 1, maxLength: 3 }),
+    stretch: fc.integer({ min: 1, max: 6 }),
     padding: fc.tuple(fc.nat(2), fc.nat(1), fc.nat(2))
   })
   .filter(({ documents }) => documents.some(({ branches }) => branches.some(({ completion }) => completion.length > 0)))
@@ -76,13 +80,21 @@ type Weights = WeightsOf<Tensor>
 const inNames = (weights: Weights, all: ReadonlyArray<Tensor>): Weights =>
   Object.fromEntries(Object.keys(weights).map((name, i) => [name, all[i]]))
 
+const stretches =
+  (most: number) =>
+  (length: number): ReadonlyArray<Stretch> =>
+    Array.from({ length: Math.ceil(length / most) }, (_, i) => ({
+      from: i * most,
+      to: Math.min(length, (i + 1) * most)
+    }))
+
 const together = (scene: Scene, weights: WeightsOf<ReferenceValue>) => {
-  const { config, tail, temperature } = scene
+  const { config, tail, temperature, stretch } = scene
   const { inputs, mask, row } = packed(scene)
   const { logprobs, gradient } = compute(
     (given: { weights: Weights; trunk: Tensor; branches: Tensor; anchors: Tensor; mask: Tensor }) => {
       const hung = { tokens: given.branches, anchors: given.anchors }
-      const encoded = encode(config, given.weights, given.trunk, [hung])
+      const encoded = encode(config, given.weights, given.trunk, [hung], stretches(stretch))
       const logprobs = branchLogprobs(config, given.weights, encoded, hung, tail.length, temperature)
       const all = gradients(logprobs.mul(given.mask).sum(), Object.values(given.weights))
       return { logprobs, gradient: inNames(given.weights, all) }
@@ -121,7 +133,7 @@ const alone = (
 }
 
 describe("trunk and branches", () => {
-  it("are each rollout alone, in log-probabilities and in the gradient of every weight", () => {
+  it("are each rollout alone, in log-probabilities and in the gradient of every weight, however a branch is cut into stretches", () => {
     fc.assert(
       fc.property(scenes, (scene) => {
         const weights = randomWeights(scene.config, scene.seed)
@@ -179,7 +191,8 @@ describe("trunk and branches", () => {
     const weights = randomWeights(config, 1)
     const at = (anchor: number) => {
       const documents = [{ tokens: [1, 2, 3, 4, 5], branches: [{ anchor, completion: [6, 7] }] }]
-      return together({ config, seed: 1, tail: [8], temperature: 1, documents, padding: [0, 0, 0] }, weights).logprobs
+      const scene = { config, seed: 1, tail: [8], temperature: 1, documents, stretch: 2, padding: [0, 0, 0] } as const
+      return together(scene, weights).logprobs
     }
     expect(gap(at(3), at(4))).toBeGreaterThan(1e-3)
   })
