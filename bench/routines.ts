@@ -5,10 +5,11 @@
  */
 import { adamw, adamwDefaults, adamwNumbers } from "../packages/core/src/routine/adamw.ts"
 import { sumOfSquares } from "../packages/core/src/routine/clip.ts"
-import { loops } from "../packages/core/src/routine/simd/loops.ts"
+import { optimizerLoops } from "../packages/core/src/routine/simd/loops.ts"
 
 const [elements = "15191712", rounds = "9"] = process.argv.slice(2)
 const make = () => Float32Array.from({ length: Number(elements) }, (_, i) => 0.01 * Math.sin(i))
+const loops = optimizerLoops()
 const arrays = { param: make(), grad: make(), m: make(), v: make().map(Math.abs) }
 const numbers = adamwNumbers(adamwDefaults, 3, 0.5)
 

@@ -161,8 +161,10 @@ export const makeLearner = (options: LearnerOptions): Effect.Effect<Learner, Bac
       yield* program.run(directions)
     })
 
-    /** `share` is that of the peak learning rates, `scale` what gradients are clipped by. */
-    /** Updates in parts; `moved` is run for the weights of a part that has moved, while others do. */
+    /**
+     * Updates in parts; `moved` is run for the weights of a part that has moved, while others do. `share` is that of the peak
+     * learning rates, `scale` what gradients are clipped by.
+     */
     const move = Effect.fnUntraced(function* (
       gradients: ReadonlyArray<Buffer>,
       { share, scale }: { readonly share: number; readonly scale: number },

@@ -11,7 +11,7 @@ type Read = (typeof Backend)["Service"]["read"]
 /** Buffers by name. */
 export type Buffers = ReadonlyMap<string, Buffer>
 
-/** Has each weight once it is copied, while others still are; they do not wait for longer than this takes. */
+/** Has each weight once it is copied, while others still are: it is to return soon. */
 type Arrived = (weight: HostF32) => Effect.Effect<void>
 
 export const copyWeights = (

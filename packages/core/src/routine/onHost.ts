@@ -4,7 +4,7 @@ import { globalNorm } from "./clip.ts"
 import { muonApply, muonDirection } from "./muon.ts"
 import type { Routine } from "./Routine.ts"
 import { problemOf } from "./Routine.ts"
-import { loops } from "./simd/loops.ts"
+import { optimizerLoops } from "./simd/loops.ts"
 
 /**
  * A routine as loops over the buffers' own memory: for backends whose buffers are the host's. Computed in float64 and
@@ -21,10 +21,11 @@ export const applyOnHost = (routine: Routine, elements: (buffer: Buffer) => Floa
       return []
     }
     case "norm":
-      return [globalNorm(routine.gradients.map(elements), loops.sumOfSquares)]
+      return [globalNorm(routine.gradients.map(elements), optimizerLoops().sumOfSquares)]
     case "adamw": {
       const { settings, step, scale } = routine
       const [weights, gradients] = [routine.weights.map(elements), routine.gradients.map(elements)]
+      const loops = optimizerLoops()
       const [m, v] = [routine.m.map(elements), routine.v.map(elements)]
       for (const [i, { type }] of routine.weights.entries()) {
         const weightDecay = decays(type.shape) ? settings.weightDecay : 0

@@ -3,7 +3,7 @@ import { describe, expect, it } from "vitest"
 import { adamw, adamwNumbers } from "../../src/routine/adamw.ts"
 import { sumOfSquares } from "../../src/routine/clip.ts"
 import { chunk, moduleBytes } from "../../src/routine/simd/kernels.ts"
-import { loops } from "../../src/routine/simd/loops.ts"
+import { optimizerLoops } from "../../src/routine/simd/loops.ts"
 
 /** Every bit pattern of an f32, and often what is odd: zeros, the tiniest, the largest, Infinity, NaN. */
 const element = fc.oneof(
@@ -50,6 +50,8 @@ const bits = (array: Float32Array): Buffer =>
   Buffer.from(new Uint8Array(array.map((x) => (Number.isNaN(x) ? NaN : x)).buffer))
 
 describe("the loops on vectors", () => {
+  const loops = optimizerLoops()
+
   it("are there on this machine", () => {
     expect(loops.adamw).not.toBe(adamw)
     expect(moduleBytes().length).toBeLessThan(2000)

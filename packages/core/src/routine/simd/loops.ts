@@ -67,5 +67,7 @@ const made = (): Loops => {
   return inChunks(exports as Kernels) // by their types in kernels.ts
 }
 
-/** On vectors where the processor has them, and else plain: the same bits either way. */
-export const loops: Loops = made()
+let known: Loops | undefined
+
+/** On vectors where the processor has them, and else plain: the same bits either way. Assembled when they are first asked for. */
+export const optimizerLoops = (): Loops => (known ??= made())
