@@ -35,10 +35,14 @@ describe("foretoken train on the generated corpus", () => {
     return json(args.split(" "))
   }
 
+  let first: Awaited<ReturnType<typeof reinforce>>
+  beforeAll(async () => {
+    first = await reinforce("first", "--samplers 1")
+  }, 120_000)
+
   it("gives the same weights for the same seed, whatever the number of samplers", async () => {
-    const first = await reinforce("first", "--samplers 1")
     expect(first.weightsHash).not.toBe(start.weightsHash)
-    for (const samplers of [1, 2, 4]) {
+    for (const samplers of [1, 3]) {
       const again = await reinforce(`again-${samplers}`, `--samplers ${samplers}`)
       expect(again.weightsHash).toBe(first.weightsHash)
     }
@@ -57,15 +61,15 @@ describe("foretoken train on the generated corpus", () => {
   })
 
   it("leaves a run directory that says what happened", async () => {
-    const { run, steps, checkpoint, weightsHash, seconds, metrics } = await reinforce("told", "--seed 0")
-    expect({ run, steps }).toEqual({ run: join(root, "told"), steps: 2 })
+    const { run, steps, checkpoint, weightsHash, seconds, metrics } = first
+    expect({ run, steps }).toEqual({ run: join(root, "first"), steps: 2 })
     expect(seconds).toBeGreaterThan(0)
     expect(JSON.parse(readFileSync(join(checkpoint, "state.json"), "utf8")).weightsHash).toBe(weightsHash)
     const rows = lines(join(run, "metrics.jsonl"))
     expect(rows.map(({ step }) => step)).toEqual([1, 2])
     expect(rows[1]).toEqual({ step: 2, ...metrics })
     expect(JSON.parse(readFileSync(join(run, "manifest.json"), "utf8"))).toMatchObject({
-      id: "told",
+      id: "first",
       backend: "onnx:cpu"
     })
     for (const sample of lines(join(run, "samples.jsonl"))) {
