@@ -146,7 +146,7 @@ export const plantedBugs: ReadonlyArray<PlantedBug> = [
   },
   {
     name: "a buffer that drops silently",
-    seed: 5,
+    seed: 7,
     parts: () => ({ buffer: dropsSilently() }),
     settings: {},
     says: /^step \d is given 1 groups and told of 0 that are too old, of 2 that were put/
