@@ -1,3 +1,4 @@
+import { availableParallelism } from "node:os"
 import { defineConfig } from "vitest/config"
 
 // Tests run on the sources (the "@foretoken/source" export condition), so no build has to be fresh.
@@ -10,6 +11,9 @@ export default defineConfig({
     include: ["packages/*/test/**/*.test.ts", "test/**/*.test.ts"],
     exclude: ["**/*.long.test.ts", "**/node_modules/**"],
     pool: "forks",
-    testTimeout: 60_000
+    // Vitest leaves one core alone; of two that is half of the machine.
+    maxWorkers: Math.max(2, availableParallelism() - 1),
+    testTimeout: 60_000,
+    hookTimeout: 60_000
   }
 })
