@@ -32,9 +32,16 @@ const neutral: Neutral = {
   num_experts: isZero,
   quantization_config: isOff,
   auto_map: isOff,
+  is_causal: (value) => value === true,
+  use_bidirectional_attention: isOff,
+  per_layer_config: isEmpty,
   is_encoder_decoder: isOff,
   add_cross_attention: isOff,
-  pruned_heads: (value) => Predicate.isObject(value) && Object.keys(value).length === 0
+  pruned_heads: isEmpty
+}
+
+function isEmpty(value: unknown): boolean {
+  return Predicate.isObject(value) && Object.keys(value).length === 0
 }
 
 /** A parsed config.json; `path` is what errors name. */

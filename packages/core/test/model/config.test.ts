@@ -64,6 +64,27 @@ describe("config.json", () => {
     })
   })
 
+  it("takes what a scaling stretches from beside it or from the longest sequence, as transformers 5 does", () => {
+    const llama3 = { rope_type: "llama3", factor: 8, low_freq_factor: 1, high_freq_factor: 4 }
+    const original = (part: object) => ropeOf(config({ ...minimal, max_position_embeddings: 512, ...part }))
+    const of = (originalMaxPositions: number) => expect.objectContaining({ originalMaxPositions })
+    for (const scaling of [llama3, { type: "yarn", factor: 2 }]) {
+      expect(original({ rope_scaling: scaling })).toEqual(of(512))
+      expect(original({ rope_scaling: scaling, original_max_position_embeddings: 64 })).toEqual(of(64))
+      const inside = { ...scaling, original_max_position_embeddings: 32 }
+      expect(original({ rope_parameters: inside })).toEqual(of(32))
+      expect(refusal({ ...minimal, rope_scaling: inside, original_max_position_embeddings: 64 })).toMatch(
+        /original_max_position_embeddings 64 contradicts rope_scaling.original_max_position_embeddings 32/
+      )
+    }
+  })
+
+  it("reads a GPT-2 config by the names that other families have, which its class takes too", () => {
+    const own = { n_embd: 32, n_layer: 3, n_head: 8, n_positions: 64 }
+    const other = { hidden_size: 32, num_hidden_layers: 3, num_attention_heads: 8, max_position_embeddings: 64 }
+    expect(config({ model_type: "gpt2", ...other })).toEqual(config({ model_type: "gpt2", ...own }))
+  })
+
   it("reads no, one and several end tokens", () => {
     const eos = (eos_token_id: unknown) => tokenIds(config({ ...minimal, eos_token_id }).eos)
     expect([eos(null), eos(7), eos([7, 9])]).toEqual([[], [7], [7, 9]])
@@ -78,6 +99,8 @@ describe("config.json", () => {
     [{ partial_rotary_factor: 0.5 }, /partial_rotary_factor 0.5/],
     [{ attention_dropout: 0.1 }, /attention_dropout 0.1/],
     [{ quantization_config: { bits: 4 } }, /quantization_config/],
+    [{ is_causal: false }, /is_causal false is not supported/],
+    [{ per_layer_config: { "1": { mlp_bias: true } } }, /per_layer_config .* is not supported/],
     [{ rope_scaling: { type: "longrope", factor: 4 } }, /rope type "longrope" is not supported/],
     [{ rope_scaling: { type: "dynamic", factor: 4 } }, /rope type "dynamic"/],
     [{ rope_parameters: { rope_type: "default", partial_rotary_factor: 0.25 } }, /partial_rotary_factor 0.25/],
@@ -104,7 +127,16 @@ describe("config.json", () => {
     [ofFamily("qwen3", { hidden_act: "relu" }), /hidden_act "relu"/],
     [ofFamily("qwen3", { rope_scaling: { type: "dynamic", factor: 2 } }), /rope type "dynamic" is not supported/],
     [ofFamily("qwen3", { rope_scaling: { type: "yarn", factor: 2, mscale: 1 } }), /rope_scaling.mscale is not/],
-    [ofFamily("qwen3", { rope_scaling: { type: "yarn", factor: 2 } }), /original_max_position_embeddings must be/],
+    [ofFamily("qwen3", { rope_scaling: { type: "yarn", factor: 2, truncate: null } }), /truncate must be .*, not null/],
+    [
+      ofFamily("qwen3", {
+        use_sliding_window: true,
+        sliding_window: null,
+        layer_types: Array(3).fill("sliding_attention")
+      }),
+      /use_sliding_window or .* is off/
+    ],
+    [{ model_type: "gpt2", n_head: 12, num_attention_heads: 8 }, /num_attention_heads 8 contradicts n_head 12/],
     [{ model_type: "gpt2", activation_function: "relu" }, /activation_function "relu"/],
     [{ model_type: "gpt2", scale_attn_weights: false }, /scale_attn_weights false/],
     [{ model_type: "gpt2", scale_attn_by_inverse_layer_idx: true }, /scale_attn_by_inverse_layer_idx true/],
@@ -142,6 +174,9 @@ describe("config.json", () => {
     const sliding = { use_sliding_window: true, max_window_layers: 1 }
     expect(qwen(sliding)).toEqual({ _tag: "sliding", size: 9, layers: [1, 2] })
     expect(qwen({ ...sliding, max_window_layers: 3 })).toEqual({ _tag: "everything" })
+    expect(qwen({ ...sliding, sliding_window: null })).toEqual({ _tag: "everything" })
+    const unsaid = config(ofFamily("qwen2", { num_key_value_heads: 2, ...sliding })).window
+    expect(unsaid).toEqual({ _tag: "sliding", size: 4096, layers: [1, 2] })
     const types = ["sliding_attention", "full_attention", "full_attention"]
     expect(qwen({ ...sliding, layer_types: types })).toEqual({ _tag: "sliding", size: 9, layers: [0] })
   })

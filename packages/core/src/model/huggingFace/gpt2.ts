@@ -33,7 +33,29 @@ const Keys = Schema.Struct({
  */
 const neutral: Neutral = { scale_attn_weights: (value) => value === true, scale_attn_by_inverse_layer_idx: isOff }
 
-export const gpt2Config = (json: Json): ModelConfig => {
+/** Names that GPT2Config takes for its own. */
+const otherNames = {
+  hidden_size: "n_embd",
+  max_position_embeddings: "n_positions",
+  num_attention_heads: "n_head",
+  num_hidden_layers: "n_layer"
+} as const
+
+const inOwnNames = (json: Json): Json => {
+  const own: Record<string, unknown> = { ...json }
+  for (const [other, name] of Object.entries(otherNames)) {
+    const value = json[other]
+    if (value === undefined) continue
+    if (json[name] !== undefined && json[name] !== value) {
+      refuse(`${other} ${JSON.stringify(value)} contradicts ${name} ${JSON.stringify(json[name])}`)
+    }
+    own[name] = value
+  }
+  return own
+}
+
+export const gpt2Config = (given: Json): ModelConfig => {
+  const json = inOwnNames(given)
   refuseUnlessNeutral(json, neutral)
   const decoded = Schema.decodeUnknownResult(Keys)(json)
   if (Result.isFailure(decoded)) return refuse(decoded.failure.message.replaceAll(/\s*\n\s*/g, " "))

@@ -5,15 +5,20 @@ import { refuse } from "../refusal.ts"
 
 interface RopeKeys {
   readonly rope_theta?: number | null
+  readonly original_max_position_embeddings?: number | null
   readonly rope_scaling?: Json | null
   readonly rope_parameters?: Json | null
 }
 
-/** transformers 5 writes `rope_parameters`, 4 writes `rope_theta` and `rope_scaling`; where a file has both they must agree. */
-export const ropeOf = (config: RopeKeys): Rope => {
+/**
+ * transformers 5 writes `rope_parameters`, 4 writes `rope_theta` and `rope_scaling`; where a file has both they must agree.
+ * `maxPositions` is what a scaling stretches where a file does not say it.
+ */
+export const ropeOf = (config: RopeKeys, maxPositions: number): Rope => {
   const { rope_theta: theta, rope_scaling: scaling, rope_parameters: parameters } = config
-  const old = scaling == null ? undefined : ropeOfDictionary("rope_scaling", scaling, theta)
-  const current = parameters == null ? undefined : ropeOfDictionary("rope_parameters", parameters, theta)
+  const outer: Outer = { theta, original: config.original_max_position_embeddings, maxPositions }
+  const old = scaling == null ? undefined : ropeOfDictionary("rope_scaling", scaling, outer)
+  const current = parameters == null ? undefined : ropeOfDictionary("rope_parameters", parameters, outer)
   if (old !== undefined && current !== undefined && JSON.stringify(old) !== JSON.stringify(current)) {
     return refuse("rope_scaling and rope_parameters contradict each other")
   }
@@ -22,7 +27,14 @@ export const ropeOf = (config: RopeKeys): Rope => {
 
 const defaultTheta = 10_000
 
-const ropeOfDictionary = (where: string, dictionary: Json, outerTheta: number | null | undefined): Rope => {
+/** What stands outside of the dictionary. */
+interface Outer {
+  readonly theta: number | null | undefined
+  readonly original: number | null | undefined
+  readonly maxPositions: number
+}
+
+const ropeOfDictionary = (where: string, dictionary: Json, outer: Outer): Rope => {
   const {
     type: oldType,
     rope_type: newType,
@@ -41,9 +53,18 @@ const ropeOfDictionary = (where: string, dictionary: Json, outerTheta: number | 
       : refuse(`${where}.${key} must be a number, not ${JSON.stringify(value) ?? "missing"}`)
   const given = (key: string): number => number(key, rest[key])
   const usually = (key: string, missing: number): number => (rest[key] == null ? missing : given(key))
-  const theta = innerTheta === undefined ? (outerTheta ?? defaultTheta) : number("rope_theta", innerTheta)
-  if (outerTheta != null && outerTheta !== theta)
-    refuse(`rope_theta ${outerTheta} contradicts ${where}.rope_theta ${theta}`)
+  /** A number that may stand in the dictionary, outside of it, or in both, where it has to be the same. */
+  const inOrOut = (key: string, inner: unknown, outside: number | null | undefined, missing: number): number => {
+    const value = inner === undefined ? (outside ?? missing) : number(key, inner)
+    return outside == null || outside === value
+      ? value
+      : refuse(`${key} ${outside} contradicts ${where}.${key} ${value}`)
+  }
+  const theta = inOrOut("rope_theta", innerTheta, outer.theta, defaultTheta)
+  const original = (): number => {
+    const key = "original_max_position_embeddings"
+    return inOrOut(key, rest[key], outer.original, outer.maxPositions)
+  }
   const only = (...keys: ReadonlyArray<string>): void => {
     const other = Object.keys(rest).find((key) => !keys.includes(key))
     if (other !== undefined) refuse(`${where}.${other} is not supported`)
@@ -64,12 +85,12 @@ const ropeOfDictionary = (where: string, dictionary: Json, outerTheta: number | 
         factor: given("factor"),
         lowFreqFactor: given("low_freq_factor"),
         highFreqFactor: given("high_freq_factor"),
-        originalMaxPositions: given("original_max_position_embeddings")
+        originalMaxPositions: original()
       }
     case "yarn": {
       only("factor", "attention_factor", "beta_fast", "beta_slow", "original_max_position_embeddings", "truncate")
       const factor = given("factor")
-      const truncate = rest["truncate"] ?? true
+      const truncate = rest["truncate"] === undefined ? true : rest["truncate"]
       return {
         _tag: "yarn",
         theta,
@@ -77,7 +98,7 @@ const ropeOfDictionary = (where: string, dictionary: Json, outerTheta: number | 
         attentionFactor: usually("attention_factor", yarnAttentionFactor(factor)),
         betaFast: usually("beta_fast", 32),
         betaSlow: usually("beta_slow", 1),
-        originalMaxPositions: given("original_max_position_embeddings"),
+        originalMaxPositions: original(),
         truncate:
           typeof truncate === "boolean"
             ? truncate

@@ -33,6 +33,7 @@ const Keys = Schema.Struct({
   bos_token_id: Schema.optionalKey(TokenId),
   eos_token_id: Schema.optionalKey(TokenId),
   rope_theta: absent(Schema.Finite),
+  original_max_position_embeddings: absent(Schema.Int),
   rope_scaling: absent(RopeDictionary),
   rope_parameters: absent(RopeDictionary)
 })
@@ -130,6 +131,7 @@ export const rotaryConfig = (family: RotaryFamily, json: Json): ModelConfig => {
     return refuse(`the hidden size ${config.hidden_size} is no multiple of the ${heads} attention heads`)
   }
   const kvHeads = config.num_key_value_heads === undefined ? ofClass.kvHeads(heads) : config.num_key_value_heads
+  const maxPositions = config.max_position_embeddings ?? ofClass.maxPositions
   return {
     family,
     vocabSize: config.vocab_size,
@@ -141,12 +143,12 @@ export const rotaryConfig = (family: RotaryFamily, json: Json): ModelConfig => {
     headDim: config.head_dim ?? ofClass.headDim(config.hidden_size, heads),
     norm: { _tag: "rms", eps: config.rms_norm_eps ?? 1e-6 },
     qkNorm: ofClass.qkNorm,
-    positions: { _tag: "rotary", rope: ropeOf(config) },
+    positions: { _tag: "rotary", rope: ropeOf(config, maxPositions) },
     mlp: { _tag: "swiglu" },
     window: ofClass.window(config),
     bias: ofClass.bias(config),
     tieWordEmbeddings: config.tie_word_embeddings ?? false,
-    maxPositions: config.max_position_embeddings ?? ofClass.maxPositions,
+    maxPositions,
     bos: specialTokenOf(config.bos_token_id, ofClass.bos),
     eos: specialTokenOf(config.eos_token_id, ofClass.eos)
   }
@@ -176,10 +178,14 @@ function mistralWindow({ num_hidden_layers: layers, sliding_window: size, layer_
   return window
 }
 
-/** `use_sliding_window` lets the layers from `max_window_layers` on slide, or those that `layer_types` names. */
+/**
+ * `use_sliding_window` lets the layers from `max_window_layers` on slide, or those that `layer_types` names. A window that is null is
+ * none.
+ */
 function qwenWindow(config: Keys): Window {
   const { num_hidden_layers: layers, layer_types: types } = config
-  const size = config.use_sliding_window === true ? (config.sliding_window ?? 4096) : false
+  const { sliding_window: given = 4096 } = config
+  const size = config.use_sliding_window === true && given !== null ? given : false
   if (types == null) return size === false ? everything : sliding(size, indices(layers, config.max_window_layers ?? 28))
   if (types.length !== layers) return refuse(`layer_types has ${types.length} entries for ${layers} layers`)
   const unknown = types.find((type) => type !== "full_attention" && type !== "sliding_attention")
