@@ -1,4 +1,4 @@
-import { mkdtempSync, readdirSync, rmSync } from "node:fs"
+import { mkdtempSync, readdirSync, readFileSync, renameSync, rmSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { afterAll, beforeAll, describe, expect, it } from "@effect/vitest"
@@ -31,6 +31,8 @@ describe("foretoken train --lora-rank", () => {
     const score = (model: string) => json(`score --model ${model} --ids 1,5,9,30,2,17,8,39`)
     const out = join(root, "merged")
     await json(`convert ${checkpoint} ${out}`)
+    expect(readFileSync(join(checkpoint, "README.md"), "utf8")).toContain("library_name: peft")
+    expect(readFileSync(join(out, "README.md"), "utf8")).toContain("library_name: transformers")
     const [bare, apart, together] = [await score(base), await score(checkpoint), await score(out)]
     expect(Math.abs(apart.nll - bare.nll)).toBeGreaterThan(1e-3)
     expect(Math.abs(apart.nll - together.nll)).toBeLessThan(1e-5)
@@ -38,6 +40,25 @@ describe("foretoken train --lora-rank", () => {
       `train --model ${checkpoint} --corpus dials --objective ntp --steps 1 --documents 2 --freeze model.layers.0 --run ${join(root, "later")}`
     )
     expect(readdirSync(later)).toContain("adapter_model.safetensors")
+  })
+
+  it("goes on where the base model was moved to, to the same weights, and names it from then on", async () => {
+    const [here, there, run] = ["here", "there", "moved"].map((name) => join(root, name))
+    await saveTinyModel(here, 2)
+    const { checkpoint, weightsHash } = await json(
+      `train --model ${here} --corpus dials --objective sft --steps 4 --lr 0.02 --documents 2 --lora-rank 2 --checkpoint-every 2 --run ${run}`
+    )
+    rmSync(checkpoint, { recursive: true })
+    renameSync(here, there)
+    expect(await refusal(`resume ${run}`)).toBe(`foretoken: ${here}/config.json: no such file or directory`)
+    // Other weights of the same shape.
+    expect(await refusal(`resume ${run} --model ${base}`)).toContain("cannot go on as it began")
+    const again = await json(`resume ${run} --model ${there}`)
+    expect(again).toMatchObject({ from: 2, steps: 4, weightsHash })
+    const { base_model_name_or_path: named } = JSON.parse(
+      readFileSync(join(again.checkpoint, "adapter_config.json"), "utf8")
+    )
+    expect(named).toBe(there)
   })
 
   it("says in a line what does not fit", async () => {

@@ -7,6 +7,7 @@ import {
   loadModel,
   loadPolicy,
   loadTokenizer,
+  nameOfSnapshot,
   padTokenizer,
   presetConfig,
   sizeOf,
@@ -116,7 +117,7 @@ export const openTrainedModel = (
       ...(loraAlpha === undefined ? {} : { alpha: loraAlpha }),
       ...(loraTargets.length === 0 ? {} : { targets: loraTargets })
     }
-    const base = model.startsWith(presetPrefix) ? model : resolve(model)
+    const base = model.startsWith(presetPrefix) ? model : (nameOfSnapshot(model) ?? resolve(model))
     return { ...opened, stored: yield* Effect.fromResult(withLora(opened.stored, base, asked)) }
   })
 

@@ -5,6 +5,7 @@ import {
   loadModel,
   loadTokenizer,
   merged,
+  mergedCard,
   parameterCount,
   saveGguf,
   saveModel,
@@ -91,7 +92,7 @@ const saveDirectory = Effect.fnUntraced(function* (
   const card = yield* Effect.promise(() => readFile(join(path, "README.md"), "utf8").catch(() => undefined))
   yield* saveModel(out, model, {
     dtype: storedTypes[dtype],
-    ...(card === undefined ? {} : { card }),
+    ...(card === undefined ? {} : { card: mergedCard(card) }),
     ...(maxShardSize === undefined ? {} : { shardBytes: maxShardSize })
   })
 })

@@ -18,6 +18,7 @@ import { show as showTrained, stepLine } from "./train.ts"
 export interface Input {
   readonly run: string
   readonly samplers: number | undefined
+  readonly model: string | undefined
   readonly elsewhere: boolean
 }
 
@@ -43,7 +44,8 @@ export const run = (input: Input): Effect.Effect<Output, Error, Scope.Scope> =>
         `a program that made them goes on with Pipeline.resume or Supervised.resume`
       return yield* new InputError({ message })
     }
-    const { flags } = command.value
+    const { flags: begun } = command.value
+    const flags = input.model === undefined ? begun : { ...begun, model: input.model }
     if (input.samplers !== undefined && flags.objective !== "rpt") {
       return yield* new UsageError({
         message: `--samplers is of --objective rpt; this run is one of ${flags.objective}`

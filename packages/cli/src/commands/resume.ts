@@ -15,6 +15,14 @@ export const resume = makeCommand({
         .whole("samplers", 1, 64)
         .pipe(Flag.withDescription("rpt: actors that sample side by side; never changes results (default: as before)"))
     ),
+    model: flags.maybe(
+      flags.modelFlag.pipe(
+        Flag.withMetavar("DIR|FILE|ORG/NAME"),
+        Flag.withDescription(
+          "where the model lies now that it began with, if no longer where it was; the same weights, bit for bit"
+        )
+      )
+    ),
     elsewhere: Flag.Boolean("elsewhere").pipe(
       Flag.withDescription(
         "goes on under another version, processor or number of cores, too: the weights then need not be the same to the last bit"

@@ -24,6 +24,12 @@ export const smallFiles: ReadonlyArray<string> = [
 
 export const isCommit = (revision: string): boolean => /^[0-9a-f]{40}$/.test(revision)
 
+/** org/name@COMMIT of a snapshot in a cache; undefined for any other path. */
+export const nameOfSnapshot = (path: string): string | undefined => {
+  const parts = /[/\\]models--([^/\\]+?)--([^/\\]+)[/\\]snapshots[/\\]([0-9a-f]{40})[/\\]?$/.exec(path)
+  return parts === null ? undefined : `${parts[1]}/${parts[2]}@${parts[3]}`
+}
+
 /** The commit that a revision stood for when it was last asked. */
 export const cachedCommit = async (repository: string, revision: string): Promise<string | undefined> => {
   if (isCommit(revision)) return revision

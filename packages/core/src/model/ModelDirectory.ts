@@ -63,12 +63,17 @@ const loadAdapted = <Model extends KeptModel>(directory: string, base: Model): E
   })
 
 /**
- * A model that began as `base`: adapters are put on it, and weights that it has in two bytes, which training leaves alone, are the
- * very same ones.
+ * A model that began as `base`: adapters are put on it, which lies where it lies now, and weights that it has in two bytes, which
+ * training leaves alone, are the very same ones.
  */
 export const loadModelOf = (path: string, base: KeptModel): Effect.Effect<KeptModel, ModelError> =>
   Effect.gen(function* () {
-    if (yield* isAdapterDirectory(path)) return yield* loadAdapted(path, base)
+    if (yield* isAdapterDirectory(path)) {
+      const model = yield* loadAdapted(path, base)
+      const [own, now] = [model.config.lora, base.config.lora]
+      if (own === undefined || now === undefined) return model
+      return { ...model, config: { ...model.config, lora: { ...own, base: now.base } } }
+    }
     const model = yield* loadModel(path)
     return { ...model, weights: { ...model.weights, ...halvesOf(base.weights) } }
   })

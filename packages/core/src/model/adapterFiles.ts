@@ -6,6 +6,8 @@ import { join } from "node:path"
 import { Effect, Predicate, Result, Schema } from "effect"
 import { writeTextAtomically } from "../storage/atomic.ts"
 import { parseJson } from "../storage/boundedJson.ts"
+import { hubName } from "../hub/name.ts"
+import { modelPath } from "../hub/modelPath.ts"
 import { Disk, readWhole } from "../storage/Disk.ts"
 import type { StorageError } from "../storage/StorageError.ts"
 import { adaptersOf, configWithLora, withoutLora } from "./adapters.ts"
@@ -14,6 +16,7 @@ import { ModelConfigError } from "./ModelConfig.ts"
 import type { KeptModel } from "./ModelDirectory.ts"
 import { modelSource } from "./modelFile.ts"
 import { namesOf } from "./parameters.ts"
+import { quote } from "./refusal.ts"
 import { readSafetensors, writeSafetensors } from "./safetensors.ts"
 import type { SafetensorsError } from "./SafetensorsError.ts"
 import { checkKeptWeights, WeightsError } from "./weights.ts"
@@ -27,54 +30,78 @@ const prefix = "base_model.model."
 const Config = Schema.Struct({
   peft_type: Schema.Literal("LORA"),
   base_model_name_or_path: Schema.NullOr(Schema.String),
+  revision: Schema.optionalKey(Schema.NullOr(Schema.String)),
   r: Schema.Int,
   lora_alpha: Schema.Finite,
   target_modules: Schema.Array(Schema.String),
   use_rslora: Schema.optionalKey(Schema.Boolean)
 })
 
-/** What adapters may ask for that is not done here, each with the values that ask for nothing. */
-const unsupported: ReadonlyArray<readonly [string, ReadonlyArray<unknown>]> = [
-  ["bias", ["none"]],
-  ["use_dora", [false]],
-  ["lora_bias", [false]],
-  ["use_bdlora", [false, null]],
-  ["modules_to_save", [null]],
-  ["layers_to_transform", [null]],
-  ["layers_pattern", [null]],
-  ["exclude_modules", [null]],
-  ["target_parameters", [null]],
-  ["trainable_token_indices", [null]],
-  ["layer_replication", [null]],
-  ["alora_invocation_tokens", [null]],
-  ["rank_pattern", []],
-  ["alpha_pattern", []]
-]
+/**
+ * Keys that are read here, and those that say nothing about what trained adapters compute. Any other, of versions to come too, is
+ * refused where it asks for something.
+ */
+const harmless: ReadonlySet<string> = new Set([
+  ...Object.keys(Config.fields),
+  "auto_mapping",
+  "peft_version",
+  "task_type",
+  "inference_mode",
+  "runtime_config",
+  "fan_in_fan_out",
+  "lora_dropout",
+  "megatron_core",
+  "ensure_weight_tying",
+  // Of ways to begin, which are over; `init_lora_weights` says which one it was.
+  "loftq_config",
+  "eva_config",
+  "qalora_group_size"
+])
 
-const asksNothing = (value: unknown, idle: ReadonlyArray<unknown>): boolean =>
-  value === undefined ||
-  idle.includes(value) ||
+/** The values that ask for nothing. */
+const asksNothing = (key: string, value: unknown): boolean =>
+  value === null ||
+  value === false ||
+  (key === "bias" && value === "none") ||
+  (key === "init_lora_weights" && isPlainStart(value)) ||
   (Array.isArray(value) && value.length === 0) ||
   (Predicate.isObject(value) && Object.keys(value).length === 0)
+
+/** Others (PiSSA, OLoRA, LoftQ, CorDA, LoRA-GA) change the base model whenever PEFT puts the adapters on it. */
+const isPlainStart = (value: unknown): boolean =>
+  value === true || value === "gaussian" || value === "eva" || value === "orthogonal" || value === "mica"
 
 /** What an adapter_config.json says, or why adapters like it are not read here. */
 export const parseAdapterConfig = (json: unknown, path: string): Result.Result<Lora, ModelConfigError> => {
   const refuse = (reason: string) => Result.fail(new ModelConfigError({ path, reason }))
   if (Predicate.isObject(json)) {
-    const given: Readonly<Record<string, unknown>> = { ...json }
-    const asked = unsupported.find(([key, idle]) => !asksNothing(given[key], idle))
-    if (asked !== undefined) return refuse(`${asked[0]} is ${JSON.stringify(given[asked[0]])}, which is not supported`)
+    const asked = Object.entries<unknown>({ ...json }).find(
+      ([key, value]) => !harmless.has(key) && !asksNothing(key, value)
+    )
+    if (asked !== undefined) return refuse(`${asked[0]} is ${quote(asked[1])}, which is not supported`)
   }
   return Result.mapBoth(Schema.decodeUnknownResult(Config)(json), {
     onFailure: ({ message }) => new ModelConfigError({ path, reason: message.replaceAll(/\s*\n\s*/g, " ") }),
-    onSuccess: ({ base_model_name_or_path: base, r, lora_alpha, target_modules, use_rslora = false }): Lora => ({
-      base: base ?? "",
-      rank: r,
-      alpha: lora_alpha,
-      targets: target_modules,
-      rankStabilized: use_rslora
+    onSuccess: (given): Lora => ({
+      base: baseIn(given),
+      rank: given.r,
+      alpha: given.lora_alpha,
+      targets: given.target_modules,
+      rankStabilized: given.use_rslora ?? false
     })
   })
+}
+
+/** A path, or org/name@revision: PEFT keeps the revision of a model of the hub beside its name. */
+const baseIn = ({ base_model_name_or_path: base, revision }: typeof Config.Type): string =>
+  base === null || revision == null ? (base ?? "") : `${base}@${revision}`
+
+/** The two as PEFT keeps them. */
+const baseJson = (base: string) => {
+  const name = hubName(base)
+  return name !== undefined && Result.isSuccess(name) && base.includes("@")
+    ? { base_model_name_or_path: name.success.repo, revision: name.success.revision }
+    : { base_model_name_or_path: base }
 }
 
 /** Reads what the adapters of a directory are like, and which model they belong to. */
@@ -93,7 +120,7 @@ export const readAdapterConfig = (directory: string): Effect.Effect<Lora, ModelC
 export const isAdapterDirectory = (directory: string): Effect.Effect<boolean> =>
   Effect.map(namesIn(directory), (names) => names.includes(configName) && !names.includes("config.json"))
 
-/** Where the model lies that the adapters of a directory name: as it stands, or seen from there. */
+/** Where the model lies that the adapters of a directory name: as it stands, seen from there, or on the hub. */
 export const baseOf = (directory: string): Effect.Effect<string, ModelConfigError | StorageError> =>
   Effect.gen(function* () {
     const { base } = yield* readAdapterConfig(directory)
@@ -101,8 +128,12 @@ export const baseOf = (directory: string): Effect.Effect<string, ModelConfigErro
       const source = yield* modelSource(place)
       if (source._tag !== "directory" || (yield* namesIn(place)).includes("config.json")) return place
     }
-    const reason = `its base model ${JSON.stringify(base)} is not here; base_model_name_or_path has to be the path of one`
-    return yield* new ModelConfigError({ path: join(directory, configName), reason })
+    const refuse = (reason: string) => new ModelConfigError({ path: join(directory, configName), reason })
+    if (hubName(base) !== undefined) {
+      return yield* Effect.mapError(modelPath(base), ({ message }) => refuse(`its base model ${message}`))
+    }
+    const wanted = "base_model_name_or_path has to be the path of one, or its name on the hub"
+    return yield* refuse(`its base model ${JSON.stringify(base)} is not here; ${wanted}`)
   })
 
 /** None where the directory is not there. */
@@ -144,7 +175,7 @@ export const writeAdapterFiles = (
     const config = {
       peft_type: "LORA",
       task_type: "CAUSAL_LM",
-      base_model_name_or_path: lora.base,
+      ...baseJson(lora.base),
       r: lora.rank,
       lora_alpha: lora.alpha,
       lora_dropout: 0,

@@ -1,5 +1,6 @@
 import { resolve } from "node:path"
 import { Effect, Result } from "effect"
+import { nameOfSnapshot } from "../hub/cache.ts"
 import { padTokenizer } from "../data/padTokenizer.ts"
 import type { Tokenizer, TokenizerError } from "../data/Tokenizer.ts"
 import { withLora } from "../model/adapters.ts"
@@ -38,7 +39,10 @@ export const loadPolicy = (
         yield* Effect.fromResult(checkVocabulary(stored.config, read.vocabSize, model))
         const tokenizer = padTokenizer(read, stored.config.vocabSize)
         if (lora === undefined) return { stored, tokenizer }
-        return { stored: yield* Effect.fromResult(withLora(stored, resolve(model), lora)), tokenizer }
+        return {
+          stored: yield* Effect.fromResult(withLora(stored, nameOfSnapshot(model) ?? resolve(model), lora)),
+          tokenizer
+        }
       })
 
 /** The same to be trained: what is not left alone, by the patterns of `frozen`, is in f32. */

@@ -2,7 +2,8 @@
  * README.md of a checkpoint: the model card that the hub and people read. What it was trained on, with what reward, how, by which
  * version; and the manifest of the run, whole.
  */
-import { Predicate, Schema } from "effect"
+import { Predicate, Result, Schema } from "effect"
+import { hubName } from "../hub/name.ts"
 import type { ModelConfig } from "../model/ModelConfig.ts"
 import { parameterCount } from "../model/weights.ts"
 import type { Certificate } from "../reward/Certificate.ts"
@@ -35,15 +36,12 @@ export const modelCard = ({ manifest, step, model, weightsHash, validation }: Ca
   const table = rows.flatMap(([name, value]) => (value === undefined ? [] : [`| ${name} | ${cell(value)} |`]))
   const whole = JSON.stringify(Schema.encodeSync(Manifest)(manifest), undefined, 2)
   return `---
-library_name: transformers
-pipeline_tag: text-generation
-tags:
-  - foretoken
+${frontMatter(model).join("\n")}
 ---
 
 # ${oneLine(id)}, step ${step}
 
-A causal language model of the ${model.family} family with ${parameterCount(model)} parameters, trained with Foretoken ${versions["foretoken"] ?? ""}.
+${whatItIs(model)}, trained with Foretoken ${versions["foretoken"] ?? ""}.
 
 | | |
 | --- | --- |
@@ -55,14 +53,7 @@ ${certificate === undefined ? noCertificate(rewardOf(config)) : certified(certif
 
 ## Use
 
-\`\`\`python
-from transformers import AutoModelForCausalLM, AutoTokenizer
-
-model = AutoModelForCausalLM.from_pretrained(".")
-tokenizer = AutoTokenizer.from_pretrained(".")
-\`\`\`
-
-\`vllm serve .\` serves it; \`foretoken convert . model.gguf\` makes a file for llama.cpp.
+${model.lora === undefined ? useModel : useAdapters}
 
 ## Manifest
 
@@ -71,6 +62,52 @@ All that is needed to train it again:
 ${fenced(whole)}
 `
 }
+
+/** The card of adapters for the model that they were merged into. A card that is none of adapters stays as it is. */
+export const mergedCard = (card: string): string =>
+  card.includes(useAdapters)
+    ? card
+        .replace("library_name: peft\n", "library_name: transformers\n")
+        .replace("\n  - lora\n", "\n")
+        .replace(
+          /^(LoRA adapters of rank .*), trained with/m,
+          "A causal language model: $1, merged into it, trained with"
+        )
+        .replace(useAdapters, () => useModel)
+    : card
+
+const frontMatter = ({ lora }: ModelConfig): ReadonlyArray<string> => {
+  const tags = ["tags:", "  - foretoken"]
+  if (lora === undefined) return ["library_name: transformers", "pipeline_tag: text-generation", ...tags]
+  // The hub takes names of its own there and no paths.
+  const base = hubName(lora.base)
+  const named = base !== undefined && Result.isSuccess(base) ? [`base_model: ${base.success.repo}`] : []
+  return ["library_name: peft", "pipeline_tag: text-generation", ...named, ...tags, "  - lora"]
+}
+
+const whatItIs = (model: ModelConfig): string =>
+  model.lora === undefined
+    ? `A causal language model of the ${model.family} family with ${parameterCount(model)} parameters`
+    : `LoRA adapters of rank ${model.lora.rank} for the ${model.family} model ${oneLine(model.lora.base)}`
+
+const useModel = `\`\`\`python
+from transformers import AutoModelForCausalLM, AutoTokenizer
+
+model = AutoModelForCausalLM.from_pretrained(".")
+tokenizer = AutoTokenizer.from_pretrained(".")
+\`\`\`
+
+\`vllm serve .\` serves it; \`foretoken convert . model.gguf\` makes a file for llama.cpp.`
+
+const useAdapters = `\`\`\`python
+from peft import AutoPeftModelForCausalLM
+from transformers import AutoTokenizer
+
+model = AutoPeftModelForCausalLM.from_pretrained(".")
+tokenizer = AutoTokenizer.from_pretrained(".")
+\`\`\`
+
+\`foretoken convert . merged\` makes one model of the base and them.`
 
 const objectives: Readonly<Record<string, string>> = {
   rpt: "rpt: reinforcement pre-training (arXiv 2506.08007)",

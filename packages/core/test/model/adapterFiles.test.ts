@@ -1,7 +1,8 @@
 import { mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs"
 import { join } from "node:path"
-import { describe, expect, it } from "@effect/vitest"
+import { describe, expect, it, vi } from "@effect/vitest"
 import { Effect, Result } from "effect"
+import { nameOfSnapshot } from "../../src/hub/cache.ts"
 import { withLora } from "../../src/model/adapters.ts"
 import { parseAdapterConfig } from "../../src/model/adapterFiles.ts"
 import { isAdapter } from "../../src/model/Lora.ts"
@@ -60,11 +61,41 @@ describe("adapters on disk", () => {
       const text = readFileSync(join(there, "adapter_config.json"), "utf8")
       writeFileSync(join(there, "adapter_config.json"), text.replace(directory, `../${directory.split("/").at(-1)}`))
       expect(weightsHash((yield* loadModel(there)).weights)).toBe(weightsHash(model.weights))
-      writeFileSync(join(there, "adapter_config.json"), text.replace(directory, "meta/llama"))
+      writeFileSync(join(there, "adapter_config.json"), text.replace(directory, "/gone"))
       expect((yield* Effect.flip(loadModel(there))).message).toContain(
-        'adapter_config.json: its base model "meta/llama" is not here'
+        'adapter_config.json: its base model "/gone" is not here'
       )
       expect(weightsHash((yield* loadModelOf(there, base)).weights)).toBe(weightsHash(model.weights))
+    })
+  )
+
+  it.effect("name a model of the hub by its name and revision there, and find it in the cache of the hub", () =>
+    Effect.gen(function* () {
+      const cache = fresh()
+      vi.stubEnv("HF_HUB_CACHE", cache)
+      vi.stubEnv("HF_HUB_OFFLINE", "1")
+      const commit = "0123456789abcdef0123456789abcdef01234567"
+      const snapshot = join(cache, "models--org--base-1B", "snapshots", commit)
+      yield* saveModel(snapshot, { ...base, tokenizerFiles: { "tokenizer.json": new TextEncoder().encode("{}") } })
+      const named = nameOfSnapshot(snapshot)
+      expect(named).toBe(`org/base-1B@${commit}`)
+      expect(nameOfSnapshot(cache)).toBeUndefined()
+      const { model } = yield* onBase({ rank: 2 })
+      const { lora } = model.config
+      if (lora === undefined || named === undefined) throw new Error("no adapters")
+      const there = fresh()
+      yield* saveModel(there, { ...model, config: { ...model.config, lora: { ...lora, base: named } } })
+      const path = join(there, "adapter_config.json")
+      const text = readFileSync(path, "utf8")
+      expect(JSON.parse(text)).toMatchObject({ base_model_name_or_path: "org/base-1B", revision: commit })
+      const back = yield* loadModel(there)
+      expect(back.config.lora?.base).toBe(named)
+      expect(weightsHash(back.weights)).toBe(weightsHash(model.weights))
+      writeFileSync(path, text.replace("org/base-1B", "org/other"))
+      expect((yield* Effect.flip(loadModel(there))).message).toBe(
+        `${path}: its base model org/other@${commit}: is neither a path here nor in the cache of the hub, and HF_HUB_OFFLINE is set`
+      )
+      vi.unstubAllEnvs()
     })
   )
 
@@ -77,6 +108,14 @@ describe("adapters on disk", () => {
     expect(refusal({ ...plain, use_dora: true })).toBe("a.json: use_dora is true, which is not supported")
     expect(refusal({ ...plain, modules_to_save: ["lm_head"] })).toContain('modules_to_save is ["lm_head"]')
     expect(refusal({ ...plain, rank_pattern: { q_proj: 2 } })).toContain('rank_pattern is {"q_proj":2}')
+    // PEFT takes these start values off the base model again, each time that it loads the adapters.
+    for (const start of ["pissa", "pissa_niter_4", "olora", "loftq", "corda", "lora_ga"]) {
+      expect(refusal({ ...plain, init_lora_weights: start })).toContain(`init_lora_weights is "${start}", which is not`)
+    }
+    for (const start of [true, false, "gaussian", "eva", "orthogonal"]) {
+      expect(refusal({ ...plain, init_lora_weights: start })).toBe("")
+    }
+    expect(refusal({ ...plain, of_a_later_version: { by: 2 } })).toContain('of_a_later_version is {"by":2}')
     expect(refusal({ ...plain, peft_type: "IA3" })).toContain("peft_type")
     expect(refusal({ ...plain, target_modules: ".*attn" })).toContain("target_modules")
     expect(refusal([])).toContain("a.json: ")

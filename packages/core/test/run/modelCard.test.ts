@@ -4,7 +4,7 @@ import { presetConfig } from "../../src/model/presets.ts"
 import type { Certificate } from "../../src/reward/Certificate.ts"
 import { describeMachine } from "../../src/run/Manifest.ts"
 import type { Manifest } from "../../src/run/Manifest.ts"
-import { modelCard } from "../../src/run/modelCard.ts"
+import { mergedCard, modelCard } from "../../src/run/modelCard.ts"
 
 const none = { _tag: "none" } as const
 const model = Result.getOrThrow(presetConfig("nano", { vocabSize: 12, bos: none, eos: none }))
@@ -85,6 +85,30 @@ describe("a model card", () => {
     const [, fence, json] = /^(`{3,})json\n(.*?)\n\1$/ms.exec(card.slice(card.indexOf("## Manifest"))) ?? []
     expect(fence).toBe("`````")
     expect(JSON.parse(json)).toEqual(manifest)
+  })
+
+  it("of adapters is one for PEFT, which merging makes one of a model", () => {
+    const commit = "0123456789abcdef0123456789abcdef01234567"
+    const adapted = (base: string) =>
+      modelCard({
+        manifest,
+        step: 40,
+        model: { ...model, lora: { base, rank: 4, alpha: 8, targets: ["q_proj"], rankStabilized: false } },
+        weightsHash: "abc123",
+        validation: { _tag: "unmeasured" }
+      })
+    const card = adapted(`org/base@${commit}`)
+    expect(card).toMatch(/^---\nlibrary_name: peft\n(?:.*\n)*?base_model: org\/base\n/)
+    expect(card).toContain(`LoRA adapters of rank 4 for the llama model org/base@${commit}, trained with Foretoken`)
+    expect(card).toContain("AutoPeftModelForCausalLM")
+    expect(card).not.toContain("vllm")
+    expect(adapted("/a/path")).not.toContain("base_model:")
+    const merged = mergedCard(card)
+    expect(merged).toMatch(/^---\nlibrary_name: transformers\n(?:.*\n)*?base_model: org\/base\n/)
+    expect(merged).toContain("org/base@" + commit + ", merged into it, trained with Foretoken")
+    expect(merged).toContain("AutoModelForCausalLM")
+    expect(merged).not.toMatch(/Peft|- lora/)
+    expect(mergedCard(cardOf({}))).toBe(cardOf({}))
   })
 
   it("says what it does not know: no certificate, no reward, no validation", () => {
