@@ -21,6 +21,7 @@ import { parseJson } from "../storage/boundedJson.ts"
 import { readWhole } from "../storage/Disk.ts"
 import { cutter, respaced, spelled } from "./spelling.ts"
 import { bytesAt, isRecord, tokenBytes, TokenizerError } from "./tokenBytes.ts"
+import { addedTokensProblem, chatTemplateIn, namedTokens } from "./tokenizerConfig.ts"
 import { readTokenizerJson } from "./tokenizerJson.ts"
 import type { AddedToken } from "./tokenizerJson.ts"
 
@@ -49,14 +50,14 @@ export interface Tokenizer {
   readonly text: (ids: ArrayLike<number>) => string
   /** The id of a token by its content as the vocabulary spells it, such as "<|think|>" or "</s>". */
   readonly tokenId: (content: string) => number | undefined
-  /** From tokenizer_config.json; undefined where the tokenizer has none. */
+  /** As tokenizer_config.json names them, or special_tokens_map.json; undefined where the tokenizer has none. */
   readonly bos: number | undefined
   readonly eos: number | undefined
   /** What the tokenizer puts in front of a text of its own accord: [bos] for Llama, nothing for GPT-2 and Qwen. */
   readonly prefix: Int32Array
   /** The contents of the special tokens. */
   readonly specialTokens: ReadonlyArray<string>
-  /** Contents of bos_token, eos_token and their kin, as tokenizer_config.json names them. */
+  /** Contents of bos_token, eos_token and their kin, from the same files. */
   readonly namedTokens: Readonly<Record<string, string>>
   /** The Jinja source of the model's chat template: chat_template.jinja, or what tokenizer_config.json has. */
   readonly chatTemplate: string | undefined
@@ -64,7 +65,8 @@ export interface Tokenizer {
   readonly files: ReadonlyMap<TokenizerFile, string>
 }
 
-export type TokenizerFile = "tokenizer.json" | "tokenizer_config.json" | "chat_template.jinja"
+export type TokenizerFile = "tokenizer.json" | "tokenizer_config.json" | OptionalFile
+type OptionalFile = "chat_template.jinja" | "special_tokens_map.json" | "added_tokens.json"
 
 /** The text of a tokenizer's files. `directory` is named in errors. */
 export interface TokenizerSource {
@@ -72,10 +74,13 @@ export interface TokenizerSource {
   readonly tokenizer: string
   readonly config: string
   readonly chatTemplate?: string | undefined
+  /** Of older tokenizers. */
+  readonly specialTokensMap?: string | undefined
+  readonly addedTokens?: string | undefined
   readonly directory?: string
 }
 
-/** Reads a tokenizer from a Hugging Face model directory. tokenizer_config.json and chat_template.jinja may be missing. */
+/** Reads a tokenizer from a Hugging Face model directory. All but tokenizer.json may be missing. */
 export const load = (directory: string): Effect.Effect<Tokenizer, TokenizerError> =>
   Effect.gen(function* () {
     const path = join(directory, "tokenizer.json")
@@ -83,10 +88,17 @@ export const load = (directory: string): Effect.Effect<Tokenizer, TokenizerError
       Effect.fail(new TokenizerError({ file: path, problem: "no such file; a Hugging Face model directory has one" }))
     )
     const config = yield* readText(join(directory, "tokenizer_config.json"), () => Effect.succeed("{}"))
-    const chatTemplate = yield* readText(join(directory, "chat_template.jinja"), () =>
-      Effect.succeed<string | undefined>(undefined)
-    )
-    return yield* fromJson({ name: basename(directory), directory, tokenizer, config, chatTemplate })
+    const optional = (file: OptionalFile) =>
+      readText(join(directory, file), () => Effect.succeed<string | undefined>(undefined))
+    return yield* fromJson({
+      name: basename(directory),
+      directory,
+      tokenizer,
+      config,
+      chatTemplate: yield* optional("chat_template.jinja"),
+      specialTokensMap: yield* optional("special_tokens_map.json"),
+      addedTokens: yield* optional("added_tokens.json")
+    })
   })
 
 /** Builds a tokenizer from the text of its files. */
@@ -103,12 +115,20 @@ export const fromJson = (source: TokenizerSource): Effect.Effect<Tokenizer, Toke
 export function build(source: TokenizerSource): Tokenizer {
   const file = fileName(source.directory, "tokenizer.json")
   const json = parse(source.tokenizer, file)
-  const config = parse(source.config, fileName(source.directory, "tokenizer_config.json"))
+  const parsed = (file: TokenizerFile, text: string = "{}") => parse(text, fileName(source.directory, file))
+  const config = parsed("tokenizer_config.json", source.config)
+  const beside = {
+    config,
+    specialTokensMap: parsed("special_tokens_map.json", source.specialTokensMap),
+    addedTokens: parsed("added_tokens.json", source.addedTokens)
+  }
   const table = tokenBytes(json, file)
   const read = readTokenizerJson(json, file)
+  const lost = addedTokensProblem(beside, read.ids)
+  if (lost !== undefined) throw new TokenizerError({ file, problem: lost })
   const engine: Engine = new HuggingFaceTokenizer(read.engine, {})
   const tokenId = (content: string) => read.ids.get(content)
-  const named = namedTokens(config)
+  const named = namedTokens(beside)
   const idOf = (name: string) => (Object.hasOwn(named, name) ? tokenId(named[name]) : undefined)
 
   const bytesOf = (ids: ArrayLike<number>): Uint8Array => {
@@ -168,10 +188,15 @@ export function build(source: TokenizerSource): Tokenizer {
     files: new Map([
       ["tokenizer.json", source.tokenizer],
       ["tokenizer_config.json", source.config],
-      ...(source.chatTemplate === undefined ? [] : [["chat_template.jinja", source.chatTemplate] as const])
+      ...given("chat_template.jinja", source.chatTemplate),
+      ...given("special_tokens_map.json", source.specialTokensMap),
+      ...given("added_tokens.json", source.addedTokens)
     ])
   }
 }
+
+const given = (file: OptionalFile, text: string | undefined): ReadonlyArray<readonly [OptionalFile, string]> =>
+  text === undefined ? [] : [[file, text]]
 
 /** What we use of the library, whose own types do not resolve under Node's rules for ES modules. */
 interface Engine {
@@ -213,23 +238,4 @@ function parse(text: string, file: string): Readonly<Record<string, unknown>> {
   if (Result.isFailure(json)) throw new TokenizerError({ file, problem: json.failure })
   if (isRecord(json.success)) return json.success
   throw new TokenizerError({ file, problem: "a JSON object was expected" })
-}
-
-/** bos_token, eos_token and the others are a string, an object with `content` (older files), or null. */
-function namedTokens(config: Readonly<Record<string, unknown>>): Readonly<Record<string, string>> {
-  return Object.fromEntries(
-    ["bos_token", "eos_token", "unk_token", "pad_token"].flatMap((name) => {
-      const token = config[name]
-      const content = isRecord(token) ? token.content : token
-      return typeof content === "string" ? [[name, content]] : []
-    })
-  )
-}
-
-/** One template, or a list of them by name (older files), of which the one for plain chats is called default. */
-function chatTemplateIn({ chat_template: given }: Readonly<Record<string, unknown>>): string | undefined {
-  if (typeof given === "string") return given
-  const entries: ReadonlyArray<unknown> = Array.isArray(given) ? given : []
-  const found = entries.filter(isRecord).find(({ name }) => name === "default")?.template
-  return typeof found === "string" ? found : undefined
 }
