@@ -18,6 +18,7 @@ import { loadKeptModelFile, loadModelFile, modelSource } from "./modelFile.ts"
 import type { ModelFileError } from "./ModelFileError.ts"
 import type { SafetensorsError } from "./SafetensorsError.ts"
 import type { StoredDType } from "./safetensorsHeader.ts"
+import { canonicalName } from "./parameters.ts"
 import { usualShard, writeShards } from "./shards.ts"
 import { checkKeptWeights, checkWeights, halvesOf } from "./weights.ts"
 import type { KeptWeights, Weights, WeightsError } from "./weights.ts"
@@ -82,7 +83,7 @@ const loadDirectory = (directory: string): Effect.Effect<StoredModel, ModelError
   Effect.gen(function* () {
     const config = yield* loadModelConfig(directory)
     const { path, isSharded } = yield* weightsIn(directory)
-    const tensors = yield* isSharded ? readShardedSafetensors(path) : readSafetensors(path)
+    const tensors = yield* (isSharded ? readShardedSafetensors : readSafetensors)(path, partOf(config))
     const weights = yield* Effect.fromResult(checkWeights(config, tensors, path))
     return { config, weights, tokenizerFiles: yield* loadTokenizerFiles(directory) }
   })
@@ -103,10 +104,13 @@ export const loadKeptModel = (path: string): Effect.Effect<KeptModel, ModelError
     if (source._tag !== "directory") return yield* loadKeptModelFile(source)
     const config = yield* loadModelConfig(path)
     const { path: file, isSharded } = yield* weightsIn(path)
-    const tensors = yield* isSharded ? readKeptShardedSafetensors(file) : readKeptSafetensors(file)
+    const tensors = yield* (isSharded ? readKeptShardedSafetensors : readKeptSafetensors)(file, partOf(config))
     const weights = yield* Effect.fromResult(checkKeptWeights(config, tensors, file))
     return { config, weights, tokenizerFiles: yield* loadTokenizerFiles(path) }
   })
+
+/** Buffers that checkpoints of old have beside their weights, masks of booleans among them, are not read. */
+const partOf = (config: ModelConfig) => (name: string) => canonicalName(config, name)._tag === "kept"
 
 const weightsIn = (directory: string) =>
   Effect.map(namesIn(directory), (names) => {

@@ -9,7 +9,7 @@ import type { DiskFile } from "../storage/Disk.ts"
 import { StorageError } from "../storage/StorageError.ts"
 import { SafetensorsError } from "./SafetensorsError.ts"
 import { narrowBF16, narrowF16 } from "./narrow.ts"
-import { encodeHeader, headerLength, parseHeader, widths } from "./safetensorsHeader.ts"
+import { encodeHeader, headerLength, isRead, parseHeader, unreadable, widths } from "./safetensorsHeader.ts"
 import type { StoredDType, StoredTensor } from "./safetensorsHeader.ts"
 import { upperHalf, widenBF16, widenF16 } from "./widen.ts"
 
@@ -24,37 +24,58 @@ type ReadTensor<A extends HostTensor> = (
   stored: StoredTensor
 ) => Effect.Effect<readonly [string, A], SafetensorsError | StorageError>
 
+/** Which tensors of a file are read; others are not looked at, and may be of any element type. */
+type Wanted = (name: string) => boolean
+const all: Wanted = () => true
+
 /**
- * All tensors of a safetensors file as f32 (F16 and BF16 are widened exactly), in the order of the file. Each is read
+ * The tensors of a safetensors file as f32 (F16 and BF16 are widened exactly), in the order of the file. Each is read
  * into its own memory: the peak is the model itself.
  */
-export const readSafetensors = (path: string): Effect.Effect<FloatRecord, SafetensorsError> => readFile(path, asF32)
+export const readSafetensors = (path: string, wanted: Wanted = all): Effect.Effect<FloatRecord, SafetensorsError> =>
+  readFile(path, wanted, asF32)
 
 /** The same, F16 and BF16 kept as they are: the peak is the file. */
-export const readKeptSafetensors = (path: string): Effect.Effect<KeptRecord, SafetensorsError> =>
-  readFile(path, asStored)
+export const readKeptSafetensors = (path: string, wanted: Wanted = all): Effect.Effect<KeptRecord, SafetensorsError> =>
+  readFile(path, wanted, asStored)
 
-const readFile = <A extends HostTensor>(path: string, read: ReadTensor<A>) =>
+const readFile = <A extends HostTensor>(path: string, wanted: Wanted, read: ReadTensor<A>) =>
   withFile(path, (file) =>
     Effect.map(
-      Effect.flatMap(readHeader(file), (tensors) => Effect.forEach(tensors, (tensor) => read(file, tensor))),
+      Effect.flatMap(readHeader(file), (tensors) => readEach(file, tensors, wanted, read)),
       Object.fromEntries<A>
     )
   )
 
+const readEach = <A extends HostTensor>(
+  file: DiskFile,
+  tensors: ReadonlyArray<StoredTensor>,
+  wanted: Wanted,
+  read: ReadTensor<A>
+) =>
+  Effect.forEach(
+    tensors.filter(({ name }) => wanted(name)),
+    (tensor) => read(file, tensor)
+  )
+
 /**
- * All tensors of a sharded model from its `*.safetensors.index.json`. Index and shards must agree: every listed tensor lies in
+ * The tensors of a sharded model from its `*.safetensors.index.json`. Index and shards must agree: every listed tensor lies in
  * its shard, every tensor of a shard is listed for it.
  */
-export const readShardedSafetensors = (indexPath: string): Effect.Effect<FloatRecord, SafetensorsError> =>
-  readShards(indexPath, asF32)
+export const readShardedSafetensors = (
+  indexPath: string,
+  wanted: Wanted = all
+): Effect.Effect<FloatRecord, SafetensorsError> => readShards(indexPath, wanted, asF32)
 
 /** The same, F16 and BF16 kept as they are. */
-export const readKeptShardedSafetensors = (indexPath: string): Effect.Effect<KeptRecord, SafetensorsError> =>
-  readShards(indexPath, asStored)
+export const readKeptShardedSafetensors = (
+  indexPath: string,
+  wanted: Wanted = all
+): Effect.Effect<KeptRecord, SafetensorsError> => readShards(indexPath, wanted, asStored)
 
 const readShards = <A extends HostTensor>(
   indexPath: string,
+  wanted: Wanted,
   read: ReadTensor<A>
 ): Effect.Effect<Readonly<Record<string, A>>, SafetensorsError> =>
   Effect.gen(function* () {
@@ -81,7 +102,7 @@ const readShards = <A extends HostTensor>(
               reason: `tensor ${JSON.stringify(missing[0])} is not here, though ${basename(indexPath)} says so`
             })
           }
-          return yield* Effect.forEach(stored, (tensor) => read(file, tensor))
+          return yield* readEach(file, stored, wanted, read)
         })
       )
       entries.push(...tensors)
@@ -161,6 +182,7 @@ const readHeader = Effect.fnUntraced(function* (file: DiskFile) {
 
 /** Assumes a little-endian host, as all that Node's tensor engines run on are. */
 const asF32: ReadTensor<HostF32> = Effect.fnUntraced(function* (file: DiskFile, stored: StoredTensor) {
+  yield* checkType(file, stored)
   const data = yield* allocate(file.path, stored, (elements) => new Float32Array(elements))
   const bytes = stored.dtype === "F32" ? new Uint8Array(data.buffer) : upperHalf(data)
   if (!(yield* file.read(bytes, stored.begin))) return yield* truncated(file.path)
@@ -170,11 +192,14 @@ const asF32: ReadTensor<HostF32> = Effect.fnUntraced(function* (file: DiskFile, 
 })
 
 const asStored: ReadTensor<HostF32 | HostHalf> = Effect.fnUntraced(function* (file: DiskFile, stored: StoredTensor) {
-  if (stored.dtype === "F32") return yield* asF32(file, stored)
+  if (stored.dtype !== "F16" && stored.dtype !== "BF16") return yield* asF32(file, stored)
   const data = yield* allocate(file.path, stored, (elements) => new Uint16Array(elements))
   if (!(yield* file.read(new Uint8Array(data.buffer), stored.begin))) return yield* truncated(file.path)
   return [stored.name, { dtype: stored.dtype === "F16" ? "f16" : "bf16", shape: stored.shape, data }] as const
 })
+
+const checkType = ({ path }: DiskFile, { name, dtype }: StoredTensor): Effect.Effect<void, SafetensorsError> =>
+  isRead(dtype) ? Effect.void : Effect.fail(new SafetensorsError({ path, reason: unreadable(name, dtype) }))
 
 const allocate = <A>(path: string, { name, elements }: StoredTensor, make: (elements: number) => A) =>
   Effect.try({

@@ -16,10 +16,26 @@ export const widths = { F32: 4, F16: 2, BF16: 2 } as const
 
 export type StoredDType = keyof typeof widths
 
+/** Those of the format that are not read: a model may have such buffers beside its weights. Source: safetensors, `Dtype`. */
+const otherWidths = {
+  BOOL: 1,
+  U8: 1,
+  I8: 1,
+  F8_E4M3: 1,
+  F8_E5M2: 1,
+  I16: 2,
+  U16: 2,
+  I32: 4,
+  U32: 4,
+  F64: 8,
+  I64: 8,
+  U64: 8
+} as const
+
 /** Where one tensor lies: `begin` is counted from the start of the file, in bytes. */
 export interface StoredTensor {
   readonly name: string
-  readonly dtype: StoredDType
+  readonly dtype: StoredDType | keyof typeof otherWidths
   readonly shape: ReadonlyArray<number>
   readonly elements: number
   readonly begin: number
@@ -103,15 +119,24 @@ const refuseDuplicateKeys = (text: string): void => {
   }
 }
 
+const everyWidth = { ...widths, ...otherWidths }
+
+const isDType = (dtype: unknown): dtype is StoredTensor["dtype"] =>
+  typeof dtype === "string" && Object.hasOwn(everyWidth, dtype)
+
+export const isRead = (dtype: StoredTensor["dtype"]): dtype is StoredDType => Object.hasOwn(widths, dtype)
+
+/** Why a tensor of another element type is refused. */
+export const unreadable = (name: string, dtype: unknown): string =>
+  `tensor ${quote(name)} has dtype ${quote(dtype)}; Foretoken reads F32, F16 and BF16`
+
 const isCount = (value: unknown): value is number => Number.isSafeInteger(value) && Number(value) >= 0
 
 const parseTensor = (name: string, entry: unknown, dataStart: number, fileSize: number): StoredTensor => {
   const where = `tensor ${quote(name)}`
   if (!Predicate.isObject(entry)) return refuse(`${where} is not described by an object`)
   const { dtype, shape, data_offsets: offsets } = entry
-  if (dtype !== "F32" && dtype !== "F16" && dtype !== "BF16") {
-    return refuse(`${where} has dtype ${quote(dtype)}; Foretoken reads F32, F16 and BF16`)
-  }
+  if (!isDType(dtype)) return refuse(unreadable(name, dtype))
   if (!Array.isArray(shape) || !shape.every(isCount)) return refuse(`${where} has no valid shape: ${quote(shape)}`)
   if (!Array.isArray(offsets) || offsets.length !== 2 || !offsets.every(isCount) || offsets[0] > offsets[1]) {
     return refuse(`${where} has no valid data_offsets: ${quote(offsets)}`)
@@ -121,7 +146,7 @@ const parseTensor = (name: string, entry: unknown, dataStart: number, fileSize: 
   if (end > available) return refuse(`${where} ends at byte ${end} of the data, the file has ${available}: truncated?`)
   // Counted in BigInt: a lying shape may pass 2^53.
   const elements = shape.reduce((product, extent) => product * BigInt(extent), 1n)
-  const needed = elements * BigInt(widths[dtype])
+  const needed = elements * BigInt(everyWidth[dtype])
   if (needed !== BigInt(end - begin)) {
     return refuse(
       `${where} of dtype ${dtype} and shape [${quote(shape).slice(1, -1)}] needs ${needed} bytes, has ${end - begin}`

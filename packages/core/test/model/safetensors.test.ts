@@ -132,8 +132,13 @@ describe("safetensors", () => {
     ["a tensor that is no object", file({ a: 3 }), /tensor "a" is not described by an object/],
     [
       "another element type",
-      file({ a: entry({ dtype: "I64" }) }, four),
-      /tensor "a" has dtype "I64"; Foretoken reads F32, F16 and BF16/
+      file({ a: entry({ dtype: "I32" }) }, four),
+      /tensor "a" has dtype "I32"; Foretoken reads F32, F16 and BF16/
+    ],
+    [
+      "an element type that is none",
+      file({ a: entry({ dtype: "toString" }) }, four),
+      /tensor "a" has dtype "toString"/
     ],
     ["a shape below zero", file({ a: entry({ shape: [-1] }) }, four), /no valid shape: \[-1\]/],
     ["a shape of fractions", file({ a: entry({ shape: [0.5] }) }, four), /no valid shape/],

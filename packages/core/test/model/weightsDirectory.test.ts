@@ -79,6 +79,30 @@ describe("a model directory", () => {
     }
   )
 
+  it("may have buffers of any element type beside its weights, which are not read", async () => {
+    const directory = fresh()
+    await save(directory)
+    const path = join(directory, "model.safetensors")
+    const whole = readFileSync(path)
+    const withBuffer = (name: string) => {
+      const length = Number(whole.readBigUInt64LE())
+      const data = whole.subarray(8 + length)
+      const buffer = { dtype: "BOOL", shape: [3], data_offsets: [data.length, data.length + 3] }
+      const header = Buffer.from(
+        JSON.stringify({ ...JSON.parse(whole.toString("utf8", 8, 8 + length)), [name]: buffer })
+      )
+      const prefix = Buffer.alloc(8)
+      prefix.writeBigUInt64LE(BigInt(header.length))
+      writeFileSync(path, Buffer.concat([prefix, header, data, Buffer.alloc(3)]))
+      return load(directory)
+    }
+    const back = Result.getOrThrow(await withBuffer("model.layers.0.self_attn.rotary_emb.inv_freq"))
+    expect(weightsHash(back.weights)).toBe(weightsHash(model.weights))
+    expect(lineOf(await withBuffer("model.mask"))).toBe(
+      `${path}: tensor "model.mask" has dtype "BOOL"; Foretoken reads F32, F16 and BF16`
+    )
+  })
+
   it("is not made in F16 of a value that F16 has no number for", async () => {
     const directory = fresh()
     const [name] = Object.keys(model.weights)
