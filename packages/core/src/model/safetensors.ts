@@ -225,8 +225,8 @@ const parseIndex = (text: string): Result.Result<ReadonlyMap<string, string>, st
   if (!Predicate.isObject(map)) return Result.fail('has no object "weight_map"')
   const shards = new Map<string, string>()
   for (const [name, shard] of Object.entries(map)) {
-    // A shard lies beside its index; a path that leads elsewhere is not followed.
-    if (typeof shard !== "string" || !/^[^/\\]+\.safetensors$/.test(shard)) {
+    // A shard lies beside its index; a path that leads elsewhere is not followed, nor one that errors would not show as it is.
+    if (typeof shard !== "string" || !/^[^/\\\p{Cc}]+\.safetensors$/u.test(shard)) {
       const placed = `tensor ${JSON.stringify(name)} is placed in ${JSON.stringify(shard)}`
       return Result.fail(`${placed}, which is no file name *.safetensors`)
     }

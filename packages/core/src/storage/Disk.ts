@@ -1,4 +1,5 @@
 /** The file system as runs use it: a service, so that a test or a simulation can make it slow, full, torn or forgetful. */
+import { constants } from "node:fs"
 import { mkdir, open, readdir, rename, rm } from "node:fs/promises"
 import type { FileHandle } from "node:fs/promises"
 import { Context, Effect } from "effect"
@@ -62,11 +63,18 @@ export const readWhole = (path: string, limit: number): Effect.Effect<Uint8Array
 const attempt = <A>(path: string, action: () => Promise<A>): Effect.Effect<A, StorageError> =>
   Effect.tryPromise({ try: action, catch: (cause) => StorageError.of(path, cause) })
 
+const openFlags: Readonly<Record<OpenMode, string | number>> = {
+  // To open a pipe that nobody writes to would wait for ever, and hold a thread of Node's pool. Windows has no such flag.
+  read: constants.O_RDONLY | (constants.O_NONBLOCK ?? 0),
+  create: "wx+",
+  append: "a+"
+}
+
 /** Files of this machine. All work is done on Node's thread pool: no call blocks the caller's thread. */
 const nodeDisk: DiskService = {
   open: (path, mode) =>
     Effect.map(
-      attempt(path, () => open(path, { read: "r", create: "wx+", append: "a+" }[mode])),
+      attempt(path, () => open(path, openFlags[mode])),
       (handle) => nodeFile(path, handle)
     ),
   list: (directory) => attempt(directory, async () => (await readdir(directory)).toSorted()),

@@ -1,3 +1,4 @@
+import { execFileSync } from "node:child_process"
 import { mkdtempSync, readFileSync, readdirSync, rmSync, writeFileSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
@@ -181,6 +182,12 @@ describe("safetensors", () => {
     const reason = async (file: string) => Result.getOrThrow(Result.flip(await read(file))).message
     expect(await reason(join(directory, "none"))).toBe(`${join(directory, "none")}: no such file or directory`)
     expect(await reason(directory)).toBe(`${directory}: is not a file`)
+    if (process.platform === "win32") return
+    // Opening one waits for whoever writes to it.
+    const pipe = join(directory, "pipe")
+    execFileSync("mkfifo", [pipe])
+    expect(await reason(pipe)).toBe(`${pipe}: is not a file`)
+    rmSync(pipe)
   })
 
   it("widens F16 and BF16 tensors", async () => {
@@ -274,7 +281,14 @@ describe("a sharded model", () => {
     expect(await failure()).toMatch(/index\.json: is not JSON/)
     writeFileSync(index, "{}")
     expect(await failure()).toMatch(/has no object "weight_map"/)
-    for (const shard of ["../1.safetensors", "/etc/x.safetensors", "a\\b.safetensors", "x.bin", 3]) {
+    for (const shard of [
+      "../1.safetensors",
+      "/etc/x.safetensors",
+      "a\\b.safetensors",
+      "a\u0000\u001b.safetensors",
+      "x.bin",
+      3
+    ]) {
       writeIndex({ a: shard })
       expect(await failure()).toMatch(/which is no file name \*\.safetensors/)
     }
