@@ -4,7 +4,7 @@ import { architectures } from "./architecture.ts"
 import type { Architecture } from "./architecture.ts"
 import { entriesOf, shortest } from "./Entries.ts"
 import type { Entries } from "./Entries.ts"
-import type { Metadata } from "./header.ts"
+import type { Metadata, MetadataValue } from "./header.ts"
 
 /** What the tensors of a file say that its metadata do not. */
 export interface Hints {
@@ -31,7 +31,10 @@ export const architectureOf = (metadata: Metadata): readonly [name: string, Arch
 export const configJsonOf = (metadata: Metadata, hints: Hints): Readonly<Record<string, unknown>> => {
   const [name] = architectureOf(metadata)
   const entries = entriesOf(metadata)
-  refuseUnsupported(name, entries)
+  refuseUnsupported(name, metadata)
+  const stated = entries.number(`${name}.vocab_size`) ?? hints.vocabSize
+  if (stated !== hints.vocabSize)
+    refuse(`${name}.vocab_size is ${stated}, token_embd.weight has ${hints.vocabSize} rows`)
   const common = {
     vocab_size: hints.vocabSize,
     bos_token_id: entries.number("tokenizer.ggml.bos_token_id") ?? null,
@@ -50,17 +53,61 @@ const endsOf = (entries: Entries): number | ReadonlyArray<number> | null => {
 const needed = (entries: Entries, key: string): number =>
   entries.uniform(key) ?? refuse(`has no metadata ${quote(key)}`)
 
-const refuseUnsupported = (name: string, entries: Entries): void => {
-  const experts = entries.number(`${name}.expert_count`) ?? 0
-  if (experts !== 0) refuse(`${name}.expert_count ${experts} is not supported`)
-  const parallel = entries.flag(`${name}.use_parallel_residual`) ?? false
-  if (parallel) refuse(`${name}.use_parallel_residual is not supported`)
-  for (const key of [`${name}.attention.scale`, `${name}.logit_scale`, `${name}.attention.clamp_kqv`]) {
-    const value = entries.number(key) ?? 0
-    if (value !== 0) refuse(`${key} ${value} is not supported`)
+/** Keys behind an architecture's name: those that are read here, and those by which nothing is computed. */
+const known: ReadonlySet<string> = new Set([
+  "vocab_size",
+  "context_length",
+  "embedding_length",
+  "block_count",
+  "feed_forward_length",
+  "attention.head_count",
+  "attention.head_count_kv",
+  "attention.key_length",
+  "attention.value_length",
+  "attention.layer_norm_epsilon",
+  "attention.layer_norm_rms_epsilon",
+  "attention.sliding_window",
+  "rope.dimension_count",
+  "rope.freq_base",
+  "rope.scale_linear",
+  "rope.scaling.type",
+  "rope.scaling.factor",
+  "rope.scaling.original_context_length",
+  "rope.scaling.finetuned",
+  // Said of yarn only, and refused there.
+  "rope.scaling.yarn_beta_fast",
+  "rope.scaling.yarn_beta_slow",
+  // Of how tensors were laid out before; of experts where there are none; of embeddings of texts.
+  "tensor_data_layout",
+  "expert_used_count",
+  "pooling_type"
+])
+
+/** What other keys may say, and it changes nothing. */
+const isNeutral = (key: string, value: MetadataValue): boolean => {
+  if (key === "attention.causal") return value === true
+  if (/^(?:embedding_scale|residual_scale|logit_scale|rope\.scaling\.(?:yarn_)?attn_factor)$/.test(key) && value === 1)
+    return true
+  return value === 0 || value === false
+}
+
+/** llama.cpp computes by keys that no family here has, whatever the architecture. */
+const refuseUnsupported = (name: string, metadata: Metadata): void => {
+  for (const [key, value] of metadata) {
+    const own = key.startsWith(`${name}.`) ? key.slice(name.length + 1) : undefined
+    if (own === undefined || known.has(own) || isNeutral(own, value)) continue
+    refuse(`${quote(key)} is ${told(value)}, which is not supported`)
   }
+  const entries = entriesOf(metadata)
+  const type = entries.text("general.type") ?? "model"
+  if (type !== "model") refuse(`is a GGUF file of type ${quote(type)} and no model`)
   const parts = entries.number("split.count") ?? 1
   if (parts > 1) refuse(`is one of ${parts} parts; llama-gguf-split --merge makes one file of them`)
+}
+
+const told = (value: MetadataValue): string => {
+  if (typeof value === "number") return String(shortest(value))
+  return typeof value === "string" || typeof value === "boolean" ? quote(value) : `${value}`.slice(0, 60)
 }
 
 const gpt2Of = (entries: Entries): Readonly<Record<string, unknown>> => ({

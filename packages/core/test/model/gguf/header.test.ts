@@ -227,7 +227,7 @@ describe("a GGUF file", () => {
     ],
     [
       "a size that is missing",
-      replaced("llama.block_count", "llama.block_kount"),
+      replaced("llama.block_count", "llamx.block_count"),
       /has no metadata "llama\.block_count"/
     ],
     [
