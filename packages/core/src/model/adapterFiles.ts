@@ -93,8 +93,10 @@ export const parseAdapterConfig = (json: unknown, path: string): Result.Result<L
 }
 
 /** A path, or org/name@revision: PEFT keeps the revision of a model of the hub beside its name. */
-const baseIn = ({ base_model_name_or_path: base, revision }: typeof Config.Type): string =>
-  base === null || revision == null ? (base ?? "") : `${base}@${revision}`
+const baseIn = ({ base_model_name_or_path: base, revision }: typeof Config.Type): string => {
+  if (base === null) return ""
+  return revision == null || hubName(base) === undefined ? base : `${base}@${revision}`
+}
 
 /** The two as PEFT keeps them. */
 const baseJson = (base: string) => {
@@ -124,12 +126,15 @@ export const isAdapterDirectory = (directory: string): Effect.Effect<boolean> =>
 export const baseOf = (directory: string): Effect.Effect<string, ModelConfigError | StorageError> =>
   Effect.gen(function* () {
     const { base } = yield* readAdapterConfig(directory)
-    for (const place of base === "" ? [] : [base, join(directory, base)]) {
+    // A directory that is called like a model of the hub goes first, as everywhere, and has no revisions.
+    const name = hubName(base)
+    const repo = name !== undefined && Result.isSuccess(name) ? [name.success.repo] : []
+    for (const place of base === "" ? [] : [base, ...repo, join(directory, base)]) {
       const source = yield* modelSource(place)
       if (source._tag !== "directory" || (yield* namesIn(place)).includes("config.json")) return place
     }
     const refuse = (reason: string) => new ModelConfigError({ path: join(directory, configName), reason })
-    if (hubName(base) !== undefined) {
+    if (name !== undefined) {
       return yield* Effect.mapError(modelPath(base), ({ message }) => refuse(`its base model ${message}`))
     }
     const wanted = "base_model_name_or_path has to be the path of one, or its name on the hub"

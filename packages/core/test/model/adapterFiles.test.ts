@@ -61,6 +61,8 @@ describe("adapters on disk", () => {
       const text = readFileSync(join(there, "adapter_config.json"), "utf8")
       writeFileSync(join(there, "adapter_config.json"), text.replace(directory, `../${directory.split("/").at(-1)}`))
       expect(weightsHash((yield* loadModel(there)).weights)).toBe(weightsHash(model.weights))
+      writeFileSync(join(there, "adapter_config.json"), text.replace("{", '{"revision":"main",'))
+      expect(weightsHash((yield* loadModel(there)).weights)).toBe(weightsHash(model.weights))
       writeFileSync(join(there, "adapter_config.json"), text.replace(directory, "/gone"))
       expect((yield* Effect.flip(loadModel(there))).message).toContain(
         'adapter_config.json: its base model "/gone" is not here'
