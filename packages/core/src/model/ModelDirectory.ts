@@ -16,7 +16,7 @@ import {
 } from "./safetensors.ts"
 import { loadKeptModelFile, loadModelFile, modelSource } from "./modelFile.ts"
 import type { ModelFileError } from "./ModelFileError.ts"
-import type { SafetensorsError } from "./SafetensorsError.ts"
+import { SafetensorsError } from "./SafetensorsError.ts"
 import type { StoredDType } from "./safetensorsHeader.ts"
 import { canonicalName } from "./parameters.ts"
 import { usualShard, writeShards } from "./shards.ts"
@@ -113,9 +113,15 @@ export const loadKeptModel = (path: string): Effect.Effect<KeptModel, ModelError
 const partOf = (config: ModelConfig) => (name: string) => canonicalName(config, name)._tag === "kept"
 
 const weightsIn = (directory: string) =>
-  Effect.map(namesIn(directory), (names) => {
+  Effect.flatMap(namesIn(directory), (names) => {
     const isSharded = !names.includes("model.safetensors") && names.includes("model.safetensors.index.json")
-    return { isSharded, path: join(directory, isSharded ? "model.safetensors.index.json" : "model.safetensors") }
+    const path = join(directory, isSharded ? "model.safetensors.index.json" : "model.safetensors")
+    const pickled = names.find((name) => /^pytorch_model.*\.bin$/.test(name))
+    if (isSharded || names.includes("model.safetensors") || pickled === undefined) {
+      return Effect.succeed({ isSharded, path })
+    }
+    const reason = `is not there, and ${pickled} is not read; loaded and saved by transformers, the model has it`
+    return Effect.fail(new SafetensorsError({ path, reason }))
   })
 
 /** Reads config.json, and of generation_config.json what ends a text: enough to refuse a model before its weights are touched. */

@@ -1,4 +1,4 @@
-import { cpSync, existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs"
+import { cpSync, existsSync, mkdirSync, readdirSync, readFileSync, renameSync, writeFileSync } from "node:fs"
 import { join } from "node:path"
 import { Effect, Result } from "effect"
 import { describe, expect, it } from "vitest"
@@ -100,6 +100,15 @@ describe("a model directory", () => {
     expect(weightsHash(back.weights)).toBe(weightsHash(model.weights))
     expect(lineOf(await withBuffer("model.mask"))).toBe(
       `${path}: tensor "model.mask" has dtype "BOOL"; Foretoken reads F32, F16 and BF16`
+    )
+  })
+
+  it("of torch's own format is refused by the name of its file", async () => {
+    const directory = fresh()
+    await save(directory)
+    renameSync(join(directory, "model.safetensors"), join(directory, "pytorch_model-00001-of-00002.bin"))
+    expect(lineOf(await load(directory))).toMatch(
+      /model\.safetensors: is not there, and pytorch_model-00001-of-00002\.bin is not read; /
     )
   })
 
