@@ -24,6 +24,7 @@ import { gradientProgram } from "./gradientProgram.ts"
 import { orthogonalize } from "./orthogonalize.ts"
 import { inParts } from "./parts.ts"
 import { learningRate } from "./schedule.ts"
+import { makeReusedMemory, policiesReused } from "./reusedMemory.ts"
 import type { OptimizerSettings } from "./settings.ts"
 
 /** Moments of the optimizer by `<weight>.m`, `.v`, `.momentum`, and the updates made: with the weights, all of its state. */
@@ -219,10 +220,12 @@ export const makeLearner = (options: LearnerOptions): Effect.Effect<Learner, Bac
     }, Effect.scoped)
 
     const moving = new Map(names.map((name) => [name, weights[name]]))
+    const bytes = names.reduce((sum, name) => sum + bytesOf(types[name]), 0)
+    const memory = makeReusedMemory(policiesReused(bytes))
     const withOthers = (moved: Weights): KeptWeights => ({ ...options.weights, ...moved })
 
     const updateAndCopy = Effect.fnUntraced(function* (batches: ReadonlyArray<MicroBatch>, target: CopyTarget) {
-      const copies = beginCopies(backend.read, moving, moments, target)
+      const copies = beginCopies(backend.read, moving, moments, memory, target)
       const metrics = yield* update(batches, copies.of)
       const copied = yield* copies.rest
       return { metrics, weights: withOthers(copied.weights), state: { updates, moments: copied.moments } }
@@ -240,7 +243,7 @@ export const makeLearner = (options: LearnerOptions): Effect.Effect<Learner, Bac
           Backend,
           backend
         ),
-      snapshot: Effect.map(copyWeights(backend.read, moving), withOthers),
+      snapshot: Effect.map(copyWeights(backend.read, moving, memory), withOthers),
       state: Effect.suspend(() => stateIn({})),
       stateIn,
       updateAndCopy: (batches, target) => Effect.provideService(updateAndCopy(batches, target), Backend, backend)

@@ -5,6 +5,7 @@ import type { Weights } from "../model/weights.ts"
 import type { Backend, BackendError, Buffer } from "../tensor/Backend.ts"
 import type { HostF32 } from "../tensor/HostTensor.ts"
 import { HostTensor as Host, sizeOf } from "../tensor/HostTensor.ts"
+import type { ReusedMemory } from "./reusedMemory.ts"
 
 type Read = (typeof Backend)["Service"]["read"]
 
@@ -17,15 +18,19 @@ type Arrived = (weight: HostF32) => Effect.Effect<void>
 export const copyWeights = (
   read: Read,
   weights: Buffers,
+  memory: ReusedMemory,
   arrived: Arrived = () => Effect.void
 ): Effect.Effect<Weights, BackendError> =>
   // Not all at once: memory that arrives makes the collector work.
-  copyEach(weights, 2, (_, buffer) =>
-    Effect.tap(
-      Effect.map(read(buffer), (value) => Host.f32(buffer.type.shape, hostF32(value))),
+  copyEach(weights, 2, (name, buffer) => {
+    const { shape } = buffer.type
+    const data = memory.take(name, sizeOf(shape))
+    const into = data === undefined ? undefined : Host.f32(shape, data)
+    return Effect.tap(
+      Effect.map(read(buffer, into), (value) => Host.f32(shape, hostF32(value))),
       arrived
     )
-  )
+  })
 
 /** Into the memory of `spare`, or else into new memory that threads share: it does not burden the collector of this one. */
 export const copyMoments = (read: Read, moments: Buffers, spare: Weights): Effect.Effect<Weights, BackendError> =>
@@ -62,10 +67,16 @@ export interface Copies {
   readonly rest: Effect.Effect<{ readonly weights: Weights; readonly moments: Weights }, BackendError>
 }
 
-export const beginCopies = (read: Read, weights: Buffers, moments: Buffers, { spare, arrived }: CopyTarget): Copies => {
+export const beginCopies = (
+  read: Read,
+  weights: Buffers,
+  moments: Buffers,
+  memory: ReusedMemory,
+  { spare, arrived }: CopyTarget
+): Copies => {
   let copied = { weights: {} as Weights, moments: {} as Weights }
   const copy = Effect.fnUntraced(function* (some: Buffers, theirs: Buffers) {
-    const both = [copyWeights(read, some, arrived), copyMoments(read, theirs, spare)] as const
+    const both = [copyWeights(read, some, memory, arrived), copyMoments(read, theirs, spare)] as const
     const [more, moved] = yield* Effect.all(both, { concurrency: 2 })
     copied = { weights: { ...copied.weights, ...more }, moments: { ...copied.moments, ...moved } }
     return copied

@@ -8,6 +8,7 @@ import { segmentLengths } from "../model/segments.ts"
 import { trainableWeights } from "../model/trainable.ts"
 import { typesOfWeights, weightTypes } from "../model/weights.ts"
 import { objectiveWithGradient } from "../optim/gradientProgram.ts"
+import { policiesReused } from "../optim/reusedMemory.ts"
 import type { Rule } from "../optim/settings.ts"
 import { bucket } from "../rl/Batch.ts"
 import { policy } from "../rl/objective.ts"
@@ -57,6 +58,7 @@ const planWith = (peaks: Peaks, pipeline: Pipeline, context: Context, samplers: 
     { what: "weights", bytes: all * (3 + samplers) },
     { what: "the two largest weights, on their way to samplers", bytes: samplers * largest(Object.values(types)) },
     { what: "policies that steps are sampled with, and the next", bytes: moving * (lag + 2) },
+    { what: "memory of policies, to be used again", bytes: moving * policiesReused(moving) },
     // Those of the optimizer, and two copies by turns.
     { what: "optimizer's moments", bytes: 3 * moments },
     // Their sum, those of a micro-batch, and a copy on the way out of the backend.
