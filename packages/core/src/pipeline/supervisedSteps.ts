@@ -4,7 +4,8 @@ import type { Scope } from "effect"
 import { hashWeights } from "../model/weights.ts"
 import type { Checkpoint } from "../run/Checkpoint.ts"
 import { saveCheckpoint } from "../run/Checkpoint.ts"
-import { openMetrics, readMetrics } from "../run/Metrics.ts"
+import { openMetrics } from "../run/Metrics.ts"
+import type { MetricsRow } from "../run/Metrics.ts"
 import { prune, standardRetention } from "../run/Retention.ts"
 import { RunError, metricsPath } from "../run/Run.ts"
 import type { Run } from "../run/Run.ts"
@@ -32,10 +33,10 @@ export const takeSupervisedSteps = Effect.fnUntraced(function* <E>(
   from: number
 ): Effect.fn.Return<SupervisedResult, E | SupervisedError, Scope.Scope> {
   const log = yield* openMetrics(metricsPath(run), from)
-  const [before] = (yield* readMetrics(metricsPath(run))).slice(-1)
-  const began = (yield* Clock.currentTimeMillis) - 1000 * (before?.values["seconds"] ?? 0)
+  const before = Option.match(log.last, { onNone: (): MetricsRow["values"] => ({}), onSome: ({ values }) => values })
+  const began = (yield* Clock.currentTimeMillis) - 1000 * (before["seconds"] ?? 0)
   const secondsSince = Effect.map(Clock.currentTimeMillis, (now) => (now - began) / 1000)
-  let metrics: Readonly<Record<string, number>> = before?.values ?? {}
+  let metrics: Readonly<Record<string, number>> = before
   let step = from
   /** The last checkpoint that was made here. */
   let saved: Option.Option<Effect.Success<typeof save>> = Option.none()

@@ -1,5 +1,5 @@
 import { dirname } from "node:path"
-import { Effect, Predicate, Result, Semaphore } from "effect"
+import { Effect, Option, Predicate, Result, Semaphore } from "effect"
 import type { Scope } from "effect"
 import { Disk, openFile } from "../storage/Disk.ts"
 import type { DiskFile } from "../storage/Disk.ts"
@@ -8,6 +8,8 @@ import type { StorageError } from "../storage/StorageError.ts"
 /** An append-only file of one JSON document per line. */
 export interface JsonLines {
   readonly path: string
+  /** The last line that was there when it was opened, of those that stay. */
+  readonly last: Option.Option<unknown>
   /** Appends all lines or none: what a full disk left of them is cut off again. */
   readonly append: (lines: ReadonlyArray<unknown>) => Effect.Effect<void, StorageError>
   /** Everything appended so far is durable once this returns. */
@@ -15,8 +17,9 @@ export interface JsonLines {
 }
 
 /**
- * Opens or makes the file. A last line without its newline was torn by a crash and is cut off, and so is everything from the
- * first line of a step after `through` on: a run that goes on from that step writes those again.
+ * Opens or makes the file. A last line without its newline was torn by a crash and is cut off, and so are the lines at its end that
+ * are of steps after `through`, or no JSON: a run that goes on from that step writes those again. Nothing before them is touched, whatever
+ * has become of it.
  */
 export const openJsonLines = (
   path: string,
@@ -27,8 +30,8 @@ export const openJsonLines = (
     const file = yield* openFile(path, "append")
     yield* (yield* Disk).syncDirectory(dirname(path))
     const there = yield* file.size
-    const whole = yield* endOfLastLine(file, there)
-    let size = through === Infinity ? whole : yield* endOfSteps(file, whole, through)
+    const { end, last } = yield* endOfSteps(file, yield* endOfLine(file, there), through)
+    let size = end
     if (size < there) yield* file.truncate(size)
 
     const write = Effect.fnUntraced(function* (lines: ReadonlyArray<unknown>) {
@@ -38,11 +41,11 @@ export const openJsonLines = (
     })
     // Lines of two fibers never interleave, and an interruption leaves no half of one.
     const append = (lines: ReadonlyArray<unknown>) => write(lines).pipe(Effect.uninterruptible, mutex.withPermit)
-    return { path, append, sync: file.sync }
+    return { path, last, append, sync: file.sync }
   })
 
 /** The position after the last newline among the first `size` bytes. */
-const endOfLastLine = Effect.fnUntraced(function* (file: DiskFile, size: number) {
+const endOfLine = Effect.fnUntraced(function* (file: DiskFile, size: number) {
   for (let end = size; end > 0;) {
     const start = Math.max(0, end - 65_536)
     const chunk = new Uint8Array(end - start)
@@ -54,17 +57,17 @@ const endOfLastLine = Effect.fnUntraced(function* (file: DiskFile, size: number)
   return 0
 })
 
-/** Where the first line begins that is of a step after `through`, or no JSON; else where the lines end, at `size`. */
+/** Where the last line ends, of those up to `size`, that is of a step up to `through`; and that line. */
 const endOfSteps = Effect.fnUntraced(function* (file: DiskFile, size: number, through: number) {
-  const lines = Buffer.alloc(size)
-  yield* file.read(lines, 0)
-  let start = 0
-  for (let end = lines.indexOf(10); end >= 0; end = lines.indexOf(10, start)) {
-    const line = Result.try((): unknown => JSON.parse(lines.toString("utf8", start, end)))
-    if (Result.isFailure(line) || stepOf(line.success) > through) return start
-    start = end + 1
+  for (let end = size; end > 0;) {
+    const start = yield* endOfLine(file, end - 1)
+    const bytes = new Uint8Array(end - start)
+    yield* file.read(bytes, start)
+    const line = Result.try((): unknown => JSON.parse(new TextDecoder().decode(bytes)))
+    if (Result.isSuccess(line) && stepOf(line.success) <= through) return { end, last: Option.some(line.success) }
+    end = start
   }
-  return start
+  return { end: 0, last: Option.none<unknown>() }
 })
 
 const stepOf = (line: unknown): number =>

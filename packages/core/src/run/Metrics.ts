@@ -1,4 +1,4 @@
-import { Effect } from "effect"
+import { Effect, Option, Predicate } from "effect"
 import type { Scope } from "effect"
 import { readWhole } from "../storage/Disk.ts"
 import { StorageError } from "../storage/StorageError.ts"
@@ -26,6 +26,8 @@ export const metricNames = {
 
 /** metrics.jsonl, one line per step. */
 export interface Metrics {
+  /** The row that it goes on after, where there is one that can be read. */
+  readonly last: Option.Option<MetricsRow>
   /** Appends the step's line; returns the names whose values were NaN or infinite, for someone to act on. */
   readonly append: (row: MetricsRow) => Effect.Effect<ReadonlyArray<string>, StorageError>
   /** All rows so far are durable once this returns. */
@@ -38,6 +40,7 @@ export const openMetrics = (
   through: number = Infinity
 ): Effect.Effect<Metrics, StorageError, Scope.Scope> =>
   Effect.map(openJsonLines(path, through), (lines) => ({
+    last: Option.map(Option.filter(lines.last, Predicate.isObject), rowOf),
     append: (row) => Effect.as(lines.append([encodeMetrics(row)]), nonFiniteNames(row)),
     sync: lines.sync
   }))
@@ -79,13 +82,18 @@ const largestFile = 2 ** 30
 
 const decodeMetrics = (line: string, number: number): MetricsRow => {
   try {
-    const { step, nonFinite = {}, ...values } = JSON.parse(line)
-    const numbers = Object.entries(values).map(([name, value]): [string, number] => [
-      name,
-      Number(value === null ? nonFinite[name] : value)
-    ])
-    return { step: Number(step), values: Object.fromEntries(numbers) }
+    return rowOf(JSON.parse(line))
   } catch {
     throw new Error(`line ${number} is not a line of metrics`)
   }
+}
+
+/** Of a line of JSON; what is no number there is NaN. */
+const rowOf = ({ step, nonFinite, ...values }: Readonly<Record<PropertyKey, unknown>>): MetricsRow => {
+  const spelled = Predicate.isObject(nonFinite) ? nonFinite : {}
+  const numbers = Object.entries(values).map(([name, value]): [string, number] => [
+    name,
+    Number(value === null ? spelled[name] : value)
+  ])
+  return { step: Number(step), values: Object.fromEntries(numbers) }
 }

@@ -1,7 +1,7 @@
 import { execFileSync } from "node:child_process"
 import { appendFileSync, readFileSync, writeFileSync } from "node:fs"
 import { join } from "node:path"
-import { Effect } from "effect"
+import { Effect, Option } from "effect"
 import * as fc from "fast-check"
 import { describe, expect, it } from "vitest"
 import { openJsonLines } from "../../src/run/JsonLines.ts"
@@ -105,6 +105,18 @@ describe("a run that goes back to a step", () => {
         }
       )
     )
+  })
+
+  it("loses no row that it is to keep to a damaged one before it, and says which was last", async () => {
+    const path = fresh()
+    const lines = rows([1, 2, 3, 4, 5]).map((row) => `${JSON.stringify(encodeMetrics(row))}\n`)
+    for (const damaged of ["\u0000\n", '{"step":"2"\n', "null\n", "7\n"]) {
+      const kept = [lines[0], damaged, lines[2], lines[3]].join("")
+      writeFileSync(path, kept + lines[4])
+      const last = await Effect.runPromise(Effect.scoped(Effect.map(openMetrics(path, 4), ({ last }) => last)))
+      expect(last).toEqual(Option.some(rows([4])[0]))
+      expect(readFileSync(path, "utf8")).toBe(kept)
+    }
   })
 
   it("cuts samples as it cuts metrics; a run that goes back to no step keeps all", async () => {
