@@ -255,6 +255,6 @@ describe("a full disk", () => {
       .trimEnd()
       .split("\n")
       .map((path) => path.slice(disk.length))
-    expect(left).toEqual(["/run", "/run/checkpoints", "/run/manifest.json", "/run/metrics.jsonl"])
+    expect(left).toEqual(["/run", "/run/checkpoints", "/run/lock", "/run/manifest.json", "/run/metrics.jsonl"])
   })
 })

@@ -1,10 +1,9 @@
-import { access, rm } from "node:fs/promises"
+import { rm } from "node:fs/promises"
 import { Backend, Corpus, gigabytes } from "@foretoken/core"
 import type { Backend as BackendService, MemoryPlan, LoadedModel, Pipeline, Winnability } from "@foretoken/core"
 import * as Cause from "effect/Cause"
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
-import * as Exit from "effect/Exit"
 import type * as Scope from "effect/Scope"
 import { backendLayer } from "../backend.ts"
 import { UsageError } from "../failure.ts"
@@ -71,46 +70,43 @@ const trained = Effect.fnUntraced(function* (input: Input) {
   const policy = yield* openTrainedModel(input, input.seed)
   const directory = input.run ?? (yield* freeRunDirectory(input))
   const progress = yield* makeProgress({ title: input.objective, unit: "steps", total: input.steps })
-  let begun = false
+  let state: "unmade" | "made" | "under way" = "unmade"
+  const onBegin = Effect.sync(() => void (state = "made"))
   const onStep = (report: Pipeline.StepReport) => {
-    begun = true
+    state = "under way"
     const line = stepLine(report)
     return Effect.andThen(progress.print(line), progress.update(report.step))
   }
   const result = yield* removedUnless(
-    () => begun,
+    () => state !== "made",
     directory,
-    objectiveRun({ input, corpus, policy, directory, onStep, say: progress.print })
+    objectiveRun({ input, corpus, policy, directory, onStep, say: progress.print }, onBegin)
   ).pipe(Effect.onInterrupt(() => Effect.flatMap(howToGoOn(directory), progress.tell)))
   const seconds = ((yield* Clock.currentTimeMillis) - began) / 1000
   return { run: directory, objective: input.objective, backend, seconds, ...result }
 })
 
-const objectiveRun = (training: Training): Effect.Effect<Trained, Error, BackendService> => {
+const objectiveRun = (
+  training: Training,
+  onBegin: Effect.Effect<void>
+): Effect.Effect<Trained, Error, BackendService> => {
   switch (training.input.objective) {
     case "rpt":
-      return reinforcementRun(training)
+      return reinforcementRun(training, onBegin)
     case "ntp":
     case "sft":
-      return supervisedRun(training)
+      return supervisedRun(training, onBegin)
   }
 }
 
-/** A run that failed before its first step leaves no directory behind; one that was there before stays as it was, and so does one that was stopped. */
-const removedUnless = <A, E, R>(begun: () => boolean, directory: string, effect: Effect.Effect<A, E, R>) =>
-  Effect.gen(function* () {
-    const existed = yield* Effect.promise(() =>
-      access(directory).then(
-        () => true,
-        () => false
-      )
-    )
-    const remove = Effect.promise(() => rm(directory, { recursive: true, force: true }).catch(() => undefined))
-    return yield* Effect.onExit(effect, (exit) => {
-      const keep = existed || begun() || Exit.isSuccess(exit) || Cause.hasInterruptsOnly(exit.cause)
-      return keep ? Effect.void : remove
-    })
-  })
+/**
+ * A run that failed before its first step leaves no directory behind, and one that was stopped does. What this process has not made stays
+ * as it is: it may be the run of another that was quicker.
+ */
+const removedUnless = <A, E, R>(isOfUse: () => boolean, directory: string, effect: Effect.Effect<A, E, R>) => {
+  const remove = Effect.promise(() => rm(directory, { recursive: true, force: true }).catch(() => undefined))
+  return Effect.onError(effect, (cause) => (isOfUse() || Cause.hasInterruptsOnly(cause) ? Effect.void : remove))
+}
 
 /** The metrics worth a glance, in this order, where a step has them. */
 const shown = [

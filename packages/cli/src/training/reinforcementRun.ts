@@ -11,7 +11,10 @@ import type { TrainFlags } from "./TrainFlags.ts"
 import { corpusWinnability, winnabilityLine } from "./winnability.ts"
 
 /** Reinforcement pre-training on plain text. */
-export const reinforcementRun = (training: Training): Effect.Effect<Trained, Error, Backend> =>
+export const reinforcementRun = (
+  training: Training,
+  onBegin: Effect.Effect<void>
+): Effect.Effect<Trained, Error, Backend> =>
   Effect.gen(function* () {
     const { input, directory, onStep } = training
     const { pipeline, winnability, memory } = yield* reinforcementPipeline(training)
@@ -23,6 +26,7 @@ export const reinforcementRun = (training: Training): Effect.Effect<Trained, Err
       timeLimit: `${input.timeLimit} seconds`,
       run: directory,
       command: encodeCommand(input),
+      onBegin,
       onStep,
       ...(input.checkpointEvery === undefined ? {} : { checkpointEvery: input.checkpointEvery })
     })

@@ -7,10 +7,13 @@ import { nextTokenParts } from "./nextTokenParts.ts"
 import { encodeCommand } from "./TrainFlags.ts"
 
 /** A training on given text: --objective ntp or sft. */
-export const supervisedRun = (training: Training): Effect.Effect<Trained, Error, Backend> =>
+export const supervisedRun = (
+  training: Training,
+  onBegin: Effect.Effect<void>
+): Effect.Effect<Trained, Error, Backend> =>
   Effect.gen(function* () {
     const command = encodeCommand(training.input)
-    return trainedOf(yield* Supervised.run({ ...(yield* optionsOf(training)), command }))
+    return trainedOf(yield* Supervised.run({ ...(yield* optionsOf(training)), command, onBegin }))
   }).pipe(Effect.scoped)
 
 /** The same run, begun before. */

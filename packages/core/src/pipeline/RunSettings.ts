@@ -24,6 +24,8 @@ export interface RunOptions {
   readonly command?: typeof Schema.Json.Type
   /** What it was planned to take of memory (`planMemory`), for the manifest. */
   readonly memory?: MemoryPlan
+  /** Runs once the directory of the run is there. */
+  readonly onBegin?: Effect.Effect<void>
   /** Called after every step, to show how the run goes. */
   readonly onStep?: (report: StepReport) => Effect.Effect<void>
 }

@@ -13,7 +13,7 @@ import type { CheckpointEntry } from "../run/Checkpoint.ts"
 import { describeMachine } from "../run/Manifest.ts"
 import { readMetrics } from "../run/Metrics.ts"
 import type { RunError } from "../run/Run.ts"
-import { checkpointsDirectory, createRun, metricsPath, openRun } from "../run/Run.ts"
+import { checkpointsDirectory, createRun, holdRun, metricsPath, openRun } from "../run/Run.ts"
 import { removeDirectoryAtomically, sweep } from "../storage/atomic.ts"
 import type { StorageError } from "../storage/StorageError.ts"
 import { Backend } from "../tensor/Backend.ts"
@@ -54,11 +54,16 @@ export interface SupervisedOptions<E> {
   readonly about: Readonly<Record<string, unknown>>
   /** How whoever began the training makes its parts again, for the manifest: `foretoken train` puts its flags here. */
   readonly command?: typeof Schema.Json.Type
+  /** Runs once the directory of the run is there. */
+  readonly onBegin?: Effect.Effect<void>
   readonly onStep?: (report: StepReport) => Effect.Effect<void>
 }
 
 /** The options of the run, made again; when it ends cannot be for the clock to say. */
-export interface SupervisedResumeOptions<E> extends Omit<SupervisedOptions<E>, "command" | "stopAfterSeconds"> {
+export interface SupervisedResumeOptions<E> extends Omit<
+  SupervisedOptions<E>,
+  "command" | "stopAfterSeconds" | "onBegin"
+> {
   /** As in `Pipeline.ResumeOptions`. */
   readonly elsewhere?: boolean
   /** Called with a line for each thing that was found damaged and how it was dealt with. */
@@ -91,12 +96,14 @@ export const run = <E>(given: SupervisedOptions<E>): Effect.Effect<SupervisedRes
   Effect.scoped(
     Effect.gen(function* (): Effect.fn.Return<SupervisedResult, E | SupervisedError, Backend | Scope.Scope> {
       const options = yield* forTraining(given)
-      const { command } = options
+      const { command, onBegin = Effect.void } = options
       const from = beginning(options.policy)
       const manifest = yield* manifestOf(options)
       // What cannot start leaves nothing on disk.
       const learner = yield* learnerFrom(options, from)
       const made = yield* createRun(options.run, command === undefined ? manifest : { ...manifest, command })
+      yield* holdRun(made)
+      yield* onBegin
       return yield* takeSupervisedSteps(options, made, learner, from.step)
     })
   )
@@ -114,6 +121,7 @@ export const resume = <E>(
       const { policy, steps, elsewhere = false, say = () => Effect.void } = options
       const made = yield* openRun(options.run)
       yield* Effect.fromResult(goesOnAs(made, yield* manifestOf(options), freeSettings, elsewhere))
+      yield* holdRun(made)
       yield* sweep(checkpointsDirectory(made))
       const { found, said } = yield* latestGood(made, steps, policy.stored)
       yield* Effect.forEach(said, say, { discard: true })

@@ -6,7 +6,7 @@ import type { LedgerRecord, RecordOf } from "../run/Ledger.ts"
 import { ledgerRecords, openLedger } from "../run/Ledger.ts"
 import { readMetrics } from "../run/Metrics.ts"
 import { prune } from "../run/Retention.ts"
-import { RunError, checkpointsDirectory, ledgerDirectory, manifestHash, metricsPath, openRun } from "../run/Run.ts"
+import { RunError, checkpointsDirectory, holdRun, ledgerDirectory, manifestHash, metricsPath, openRun } from "../run/Run.ts"
 import type { Run } from "../run/Run.ts"
 import { removeDirectoryAtomically, sweep } from "../storage/atomic.ts"
 import type { StorageError } from "../storage/StorageError.ts"
@@ -63,6 +63,7 @@ export const openResumed = Effect.fnUntraced(function* (pipeline: Pipeline, opti
   const now = yield* manifestOf(pipeline, settings, loaded, version)
   const differs = yield* Effect.fromResult(goesOnAs(run, now, freeSettings, options.elsewhere === true))
 
+  yield* holdRun(run)
   const ledger = yield* openLedger(ledgerDirectory(run))
   yield* Effect.forEach(ledger.said, say, { discard: true })
   const history = yield* readHistory(ledger.directory)

@@ -7,7 +7,7 @@ import { openLedger } from "../run/Ledger.ts"
 import type { Ledger, RecordOf } from "../run/Ledger.ts"
 import { openMetrics } from "../run/Metrics.ts"
 import type { CheckpointEntry } from "../run/Checkpoint.ts"
-import { createRun, ledgerDirectory, manifestHash, metricsPath, samplesPath } from "../run/Run.ts"
+import { createRun, holdRun, ledgerDirectory, manifestHash, metricsPath, samplesPath } from "../run/Run.ts"
 import type { Run } from "../run/Run.ts"
 import { openSamples } from "../run/Samples.ts"
 import { spawnActors, spawnProblemSearch } from "./actors.ts"
@@ -44,8 +44,10 @@ export const startRun = Effect.fnUntraced(function* (pipeline: Pipeline, options
   const manifest = yield* manifestOf(pipeline, settings, loaded, start.recent[0].version, options.command)
   const parts = yield* bringToLife(pipeline, settings, loaded, start)
 
-  const { memory } = options
+  const { memory, onBegin = Effect.void } = options
   const run = yield* createRun(options.run, memory === undefined ? manifest : { ...manifest, memory })
+  yield* holdRun(run)
+  yield* onBegin
   const ledger = yield* openLedger(ledgerDirectory(run))
   yield* ledger.append([beginningRecord(run, pipeline, start)])
   return yield* openFiles({ ...parts, run, ledger, kept: [], knownPoison: new Map() })

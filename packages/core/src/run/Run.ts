@@ -3,11 +3,12 @@
  *
  *   manifest.json   what is needed to repeat it        checkpoints/<step>/   models that load in transformers
  *   metrics.jsonl   one line per step                  samples.jsonl         readable rollouts
- *   ledger/         what happened, record by record
+ *   ledger/         what happened, record by record       lock                  held by the process that is at it
  */
 import { createHash } from "node:crypto"
 import { basename, join, resolve } from "node:path"
 import { Effect, Schema } from "effect"
+import type { Scope } from "effect"
 import { writeDirectoryAtomically, writeTextAtomically } from "../storage/atomic.ts"
 import { Disk, readWhole } from "../storage/Disk.ts"
 import type { StorageError } from "../storage/StorageError.ts"
@@ -68,6 +69,15 @@ export const openRun = (directory: string): Effect.Effect<Run, RunError | Storag
     )
     return { directory, manifest }
   })
+
+/** Keeps every other process away from a run until the scope closes: two that write to one would ruin it. */
+export const holdRun = ({ directory }: Run): Effect.Effect<void, RunError | StorageError, Scope.Scope> =>
+  Effect.flatMap(Disk, (disk) => disk.lock(join(directory, "lock"))).pipe(
+    Effect.catchIf(
+      ({ isTaken }) => isTaken,
+      () => new RunError({ path: directory, reason: "another process is at this run; two at once would ruin it" })
+    )
+  )
 
 /** SHA-256, hex, of manifest.json: what the ledger of a run says that it belongs to. */
 export const manifestHash = ({ manifest }: Run): string => createHash("sha256").update(textOf(manifest)).digest("hex")

@@ -2,6 +2,7 @@
 import { constants } from "node:fs"
 import { mkdir, open, readdir, rename, rm } from "node:fs/promises"
 import type { FileHandle } from "node:fs/promises"
+import type { DatabaseSync } from "node:sqlite"
 import { Context, Effect } from "effect"
 import type { Scope } from "effect"
 import { StorageError } from "./StorageError.ts"
@@ -34,6 +35,11 @@ export interface DiskService {
   readonly remove: (path: string) => Effect.Effect<void, StorageError>
   /** Makes durable which names a directory holds: a rename counts once this returns. */
   readonly syncDirectory: (path: string) => Effect.Effect<void, StorageError>
+  /**
+   * Holds a file, made where it is not there, until the scope closes or the process ends, however it does. Fails with `isTaken` while
+   * someone else holds it, in this process or in another.
+   */
+  readonly lock: (path: string) => Effect.Effect<void, StorageError, Scope.Scope>
 }
 
 /** The disk of this machine unless another is provided. */
@@ -91,8 +97,32 @@ const nodeDisk: DiskService = {
       } finally {
         await handle.close()
       }
-    })
+    }),
+  lock: (path) =>
+    Effect.acquireRelease(
+      attempt(path, () => heldDatabase(path)),
+      (database) => Effect.sync(() => database.close())
+    ).pipe(Effect.asVoid)
 }
+
+/**
+ * Node locks no files, but the SQLite that comes with it does, on every system. The lock is the system's: it goes with the process,
+ * also with one that is killed, so none is ever left behind.
+ */
+const heldDatabase = async (path: string): Promise<DatabaseSync> => {
+  const { DatabaseSync } = await import("node:sqlite")
+  const database = new DatabaseSync(path)
+  try {
+    database.exec("PRAGMA journal_mode = OFF; BEGIN EXCLUSIVE")
+    return database
+  } catch (cause) {
+    database.close()
+    const isBusy = cause instanceof Error && "errcode" in cause && cause.errcode === sqliteBusy
+    throw isBusy ? Object.assign(new Error("is held by another"), { code: "EBUSY" }) : cause
+  }
+}
+
+const sqliteBusy = 5
 
 /** One `read` or `write` of the system moves less than 2 GiB. */
 const largestTransfer = 2 ** 30

@@ -14,6 +14,11 @@ export class StorageError extends Schema.TaggedError<StorageError>()("StorageErr
     return this.reason === reasons["ENOENT"]
   }
 
+  /** Someone else holds it. */
+  get isTaken(): boolean {
+    return this.reason === reasons["EBUSY"]
+  }
+
   /** From whatever `node:fs` threw. */
   static of(path: string, cause: unknown): StorageError {
     return new StorageError({ path, reason: reasonOf(cause) })
@@ -33,6 +38,7 @@ const reasons: Readonly<Record<string, string>> = {
   ENOSPC: "the disk is full; nothing was written",
   EDQUOT: "the disk quota is used up; nothing was written",
   EFBIG: "the file would pass the size limit; nothing was written",
+  EBUSY: "is in use by another process",
   EMFILE: "too many open files",
   EIO: "the disk reports an input/output error"
 }

@@ -20,6 +20,7 @@ export interface DiskCall {
     | "rename"
     | "remove"
     | "syncDirectory"
+    | "lock"
   readonly path: string
   /** Of a write, in bytes; 0 for other calls. */
   readonly bytes: number
@@ -56,6 +57,7 @@ export const makeMemoryDisk = ({
   let names = new Map<string, Inode>()
   let durable = new Map<string, Inode>()
   const directories = new Set<string>()
+  const locked = new Set<string>()
   let epoch = 0
 
   const fail = (path: string, code: string) => StorageError.of(path, Object.assign(new Error(code), { code }))
@@ -64,7 +66,7 @@ export const makeMemoryDisk = ({
   /** Every call happens at once, behind whatever `before` waits for; a machine that has crashed makes none. */
   const caller =
     (booted: number) =>
-    <A>(call: DiskCall["call"], path: string, run: (path: string) => Effect.Effect<A, StorageError>, bytes = 0) =>
+    <A, R>(call: DiskCall["call"], path: string, run: (path: string) => Effect.Effect<A, StorageError, R>, bytes = 0) =>
       Effect.suspend(() => {
         const absolute = resolve(path)
         const checked = Effect.suspend(() => (booted === epoch ? run(absolute) : Effect.fail(fail(path, "EIO"))))
@@ -146,6 +148,16 @@ export const makeMemoryDisk = ({
       durable = new Map([...others, ...[...names].filter(([path]) => direct(path))])
     })
 
+  const lock = (path: string, booted: number) =>
+    Effect.acquireRelease(
+      Effect.suspend(() => {
+        if (locked.has(path)) return Effect.fail(fail(path, "EBUSY"))
+        locked.add(path)
+        return Effect.void
+      }),
+      () => Effect.sync(() => booted === epoch && locked.delete(path))
+    )
+
   return {
     boot: () => {
       const booted = epoch
@@ -156,11 +168,13 @@ export const makeMemoryDisk = ({
         makeDirectory: (path) => called("makeDirectory", path, makeDirectory),
         rename: (from, to) => called("rename", to, (at) => rename(resolve(from), at)),
         remove: (path) => called("remove", path, remove),
-        syncDirectory: (path) => called("syncDirectory", path, syncDirectory)
+        syncDirectory: (path) => called("syncDirectory", path, syncDirectory),
+        lock: (path) => called("lock", path, (at) => lock(at, booted))
       }
     },
     crash: (kept) => {
       epoch++
+      locked.clear()
       for (const [path, inode] of durable) {
         const unsynced = Math.max(0, inode.bytes.length - inode.synced.length)
         const from = unsynced > 0 ? inode.bytes : inode.synced

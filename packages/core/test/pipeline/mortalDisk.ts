@@ -46,7 +46,8 @@ export const mortalDisk = (last: number): Effect.Effect<MortalDisk> =>
       makeDirectory: (path) => change("makeDirectory", path, disk.makeDirectory(path)),
       rename: (from, to) => change("rename", to, disk.rename(from, to)),
       remove: (path) => change("remove", path, disk.remove(path)),
-      syncDirectory: (path) => change("syncDirectory", path, disk.syncDirectory(path))
+      syncDirectory: (path) => change("syncDirectory", path, disk.syncDirectory(path)),
+      lock: disk.lock
     }
     return { disk: service, changes }
   })

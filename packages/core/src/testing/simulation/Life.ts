@@ -199,7 +199,8 @@ export class Life {
       makeDirectory: (path) => change("make directory", path, disk.makeDirectory(path)),
       rename: (from, to) => change("rename to", to, disk.rename(from, to)),
       remove: (path) => change("remove", path, disk.remove(path)),
-      syncDirectory: (path) => change("sync directory", path, disk.syncDirectory(path))
+      syncDirectory: (path) => change("sync directory", path, disk.syncDirectory(path)),
+      lock: disk.lock
     }
   }
 
