@@ -8,13 +8,13 @@ import { hashWeights } from "../model/weights.ts"
 import type { MicroBatch } from "../optim/gradientProgram.ts"
 import { freshState } from "../optim/Learner.ts"
 import type { OptimizerSettings } from "../optim/settings.ts"
-import { checkpointsAfter, latestGood, listCheckpoints } from "../run/Checkpoint.ts"
+import { latestGood, listCheckpoints, setDamagedAside } from "../run/Checkpoint.ts"
 import type { CheckpointEntry } from "../run/Checkpoint.ts"
 import { describeMachine } from "../run/Manifest.ts"
 import { readMetrics } from "../run/Metrics.ts"
 import type { RunError } from "../run/Run.ts"
 import { checkpointsDirectory, createRun, holdRun, metricsPath, openRun } from "../run/Run.ts"
-import { removeDirectoryAtomically, sweep } from "../storage/atomic.ts"
+import { sweep } from "../storage/atomic.ts"
 import type { StorageError } from "../storage/StorageError.ts"
 import { Backend } from "../tensor/Backend.ts"
 import { goesOnAs } from "./goesOnAs.ts"
@@ -145,7 +145,7 @@ export const resume = <E>(
       }
       const learner = yield* learnerFrom(options, from)
       // Checkpoints that are damaged would be in the way of new ones.
-      for (const directory of yield* checkpointsAfter(made, from.step)) yield* removeDirectoryAtomically(directory)
+      yield* setDamagedAside(made, from.step)
       const result = yield* takeSupervisedSteps(options, made, learner, from.step)
       return { ...result, from: from.step, hadEnded: false }
     })

@@ -1,14 +1,22 @@
 import { Effect, Option, Schema, Stream } from "effect"
 import type { Duration } from "effect"
-import { best, checkpointsAfter, latestGood, listCheckpoints } from "../run/Checkpoint.ts"
+import { best, latestGood, listCheckpoints, setDamagedAside } from "../run/Checkpoint.ts"
 import type { Checkpoint } from "../run/Checkpoint.ts"
 import type { LedgerRecord, RecordOf } from "../run/Ledger.ts"
 import { ledgerRecords, openLedger } from "../run/Ledger.ts"
 import { readMetrics } from "../run/Metrics.ts"
 import { prune } from "../run/Retention.ts"
-import { RunError, checkpointsDirectory, holdRun, ledgerDirectory, manifestHash, metricsPath, openRun } from "../run/Run.ts"
+import {
+  RunError,
+  checkpointsDirectory,
+  holdRun,
+  ledgerDirectory,
+  manifestHash,
+  metricsPath,
+  openRun
+} from "../run/Run.ts"
 import type { Run } from "../run/Run.ts"
-import { removeDirectoryAtomically, sweep } from "../storage/atomic.ts"
+import { sweep } from "../storage/atomic.ts"
 import type { StorageError } from "../storage/StorageError.ts"
 import { checkRun } from "./checkRun.ts"
 import { goesOnAs } from "./goesOnAs.ts"
@@ -21,7 +29,7 @@ import { settingsOfStored, StoredSettings } from "./RunSettings.ts"
 import type { RunResult, StepReport } from "./runPipeline.ts"
 import { progressOf } from "./savedProgress.ts"
 import { beginningRecord, bringToLife, firstPoint, openFiles } from "./startRun.ts"
-import type { Running } from "./startRun.ts"
+import type { Running, StartingPoint } from "./startRun.ts"
 
 export interface ResumeOptions {
   /** The directory of a run that was begun. */
@@ -47,8 +55,8 @@ type Opened =
   | { readonly _tag: "Ended"; readonly result: RunResult }
 
 /**
- * Goes back to the last durable point of a run: the newest checkpoint that is whole and that the ledger knows of, or the
- * beginning. What was sampled and learned after it is not replayed from the ledger but made again: it comes out the same,
+ * Goes back to the last durable point of a run: the newest checkpoint that is whole, or the beginning. The ledger knows of it, unless it
+ * was damaged: then it goes on behind what it has lost, because a checkpoint has all that a run goes on from. What was sampled and learned after it is not replayed from the ledger but made again: it comes out the same,
  * and `resumed` makes the records of it void.
  */
 export const openResumed = Effect.fnUntraced(function* (pipeline: Pipeline, options: ResumeOptions) {
@@ -71,23 +79,26 @@ export const openResumed = Effect.fnUntraced(function* (pipeline: Pipeline, opti
     return yield* refuse("manifest.json is not the one that the run began with")
   }
   yield* sweep(checkpointsDirectory(run))
-  const { found, said } = yield* latestGood(run, history.step, loaded.stored)
+  const { found, said } = yield* latestGood(run, Infinity, loaded.stored)
   yield* Effect.forEach(said, say, { discard: true })
   const ended = yield* resultOf(run, history, found)
   if (Option.isSome(ended)) return { _tag: "Ended", result: ended.value } satisfies Opened
 
   const metrics = yield* lastMetrics(run, Option.match(found, { onNone: () => 0, onSome: ({ step }) => step }))
   const start = Option.isNone(found) ? first : yield* progressOf(found.value, metrics)
+  const regained = isKnown(history, start.step) ? undefined : regainedOf(start)
+  if (regained !== undefined) yield* say(lostLine(run, history, start))
   const { samplers = settings.samplers } = options
   const parts = yield* bringToLife(pipeline, { ...settings, samplers }, loaded, start)
 
-  // Nothing was changed up to here but what was broken. Checkpoints of void steps would be in the way of new ones.
-  for (const directory of yield* checkpointsAfter(run, start.step)) yield* removeDirectoryAtomically(directory)
+  // Nothing was changed up to here but what was broken. Checkpoints that are damaged would be in the way of new ones.
+  yield* setDamagedAside(run, start.step)
   yield* prune(run, settings.keep)
   if (Option.isNone(history.begun)) yield* ledger.append([beginningRecord(run, pipeline, first)])
   const policy = policyOf(start).version
   const resumed: RecordOf<"resumed"> = { _tag: "resumed", step: start.step, policy }
-  yield* ledger.append([differs.length === 0 ? resumed : { ...resumed, differs }])
+  const how = { ...(differs.length === 0 ? {} : { differs }), ...(regained === undefined ? {} : { regained }) }
+  yield* ledger.append([{ ...resumed, ...how }])
   yield* ledger.sync
   const running = yield* openFiles({
     ...parts,
@@ -127,13 +138,28 @@ interface History {
   readonly aside: ReadonlyMap<number, SetAside>
   /** And what some update would have gone without, if it came to it. */
   readonly pending: ReadonlyArray<RecordOf<"aside">>
+  /** Steps after one and before another that the ledger has lost. */
+  readonly gaps: ReadonlyArray<{ readonly after: number; readonly before: number }>
 }
+
+const isKnown = ({ step, gaps }: History, to: number): boolean =>
+  to <= step && !gaps.some(({ after, before }) => after < to && to < before)
+
+/** What the records that follow rest on. */
+const regainedOf = ({ recent, sampling }: StartingPoint): RecordOf<"resumed">["regained"] => ({
+  unit: sampling.problems.unit,
+  policies: recent.map(({ version, updates }) => ({ version, updates }))
+})
+
+const lostLine = (run: Run, { step }: History, start: StartingPoint): string =>
+  `${ledgerDirectory(run)}: nothing whole is left of steps after ${Math.min(step, start.step - 1)}; ` +
+  `the checkpoint of step ${start.step} is whole, and the run goes on from there`
 
 /** What a ledger says, record by record: it need not fit in memory. */
 const readHistory = (directory: string) =>
   Stream.runFold(
     ledgerRecords(directory),
-    (): History => ({ begun: Option.none(), step: 0, ended: Option.none(), aside: new Map(), pending: [] }),
+    (): History => ({ begun: Option.none(), step: 0, ended: Option.none(), aside: new Map(), pending: [], gaps: [] }),
     (history, record: LedgerRecord): History => {
       switch (record._tag) {
         case "begun":
@@ -148,7 +174,7 @@ const readHistory = (directory: string) =>
           return { ...history, step: record.step, aside, pending }
         }
         case "resumed":
-          return { ...history, step: record.step, ended: Option.none(), pending: [] }
+          return { ...history, step: record.step, ended: Option.none(), pending: [], gaps: gapsAfter(history, record) }
         case "ended":
           return { ...history, ended: Option.some(record) }
         default:
@@ -159,6 +185,14 @@ const readHistory = (directory: string) =>
     // Opening has repaired it, so whatever is wrong now is the disk's doing.
     Effect.catchTag("LedgerFlaw", ({ message }) => new RunError({ path: directory, reason: message }))
   )
+
+/** A gap that the run went back behind the end of is another one, if any. */
+const gapsAfter = ({ step, gaps }: History, { step: to, regained }: RecordOf<"resumed">): History["gaps"] => {
+  const kept = gaps.filter(({ before }) => before <= to)
+  if (regained === undefined) return kept
+  const after = gaps.find((gap) => gap.after < to && to < gap.before)?.after ?? step
+  return [...kept, { after, before: to }]
+}
 
 /** What a run came to that is done, if its last checkpoint is whole. */
 const resultOf = Effect.fnUntraced(function* (

@@ -13,7 +13,7 @@ import { readSafetensors, writeSafetensors } from "../model/safetensors.ts"
 import { halvesOf, weightsHash } from "../model/weights.ts"
 import type { KeptWeights, Weights, WeightsError } from "../model/weights.ts"
 import { Certificate } from "../reward/Certificate.ts"
-import { writeDirectoryAtomically, writeTextAtomically } from "../storage/atomic.ts"
+import { removeDirectoryAtomically, writeDirectoryAtomically, writeTextAtomically } from "../storage/atomic.ts"
 import { Disk, readWhole } from "../storage/Disk.ts"
 import type { StorageError } from "../storage/StorageError.ts"
 import { modelCard } from "./modelCard.ts"
@@ -159,11 +159,21 @@ export const latestGood = (
     return { found: Option.none(), said }
   })
 
-/** Directories of checkpoints of more updates than `step`, whole or not. */
-export const checkpointsAfter = (run: Run, step: number): Effect.Effect<ReadonlyArray<string>, StorageError> =>
-  Effect.map(checkpointNames(run), (names) =>
-    names.filter((name) => Number(name) > step).map((name) => join(checkpointsDirectory(run), name))
-  )
+/**
+ * Those of more updates than `step`, which were passed over for the one of `step`, get another name: `<step>.damaged`. Of two damaged
+ * ones of a step the later stays. Someone may still want what is whole of them, and the next one of that step needs their place.
+ */
+export const setDamagedAside = (run: Run, step: number): Effect.Effect<void, StorageError> =>
+  Effect.gen(function* () {
+    const disk = yield* Disk
+    const directory = checkpointsDirectory(run)
+    for (const name of (yield* checkpointNames(run)).filter((name) => Number(name) > step)) {
+      const aside = `${name}.damaged`
+      if ((yield* disk.list(directory)).includes(aside)) yield* removeDirectoryAtomically(join(directory, aside))
+      yield* disk.rename(join(directory, name), join(directory, aside))
+    }
+    yield* disk.syncDirectory(directory)
+  })
 
 const checkpointNames = (run: Run): Effect.Effect<ReadonlyArray<string>, StorageError> =>
   Effect.gen(function* () {

@@ -32,6 +32,7 @@ describe("the ledger of a run", () => {
         verdicts: 72,
         updates: 3,
         unfinished: 0,
+        lost: 0,
         oldest: 0
       })
       const manifest = createHash("sha256")

@@ -1,4 +1,4 @@
-import { readFileSync, readdirSync, rmSync, writeFileSync } from "node:fs"
+import { cpSync, readFileSync, readdirSync, rmSync, writeFileSync } from "node:fs"
 import { join } from "node:path"
 import { describe, expect, it } from "@effect/vitest"
 import { Deferred, Effect, Exit, Fiber, Option } from "effect"
@@ -9,6 +9,7 @@ import * as Verifier from "../../src/pipeline/Verifier.ts"
 import * as Reward from "../../src/reward/index.ts"
 import * as Loss from "../../src/rl/loss.ts"
 import { audit, live, readLedger } from "../../src/run/Ledger.ts"
+import type { LedgerRecord } from "../../src/run/Ledger.ts"
 import { Disk } from "../../src/storage/Disk.ts"
 import { temporaryDirectory } from "../temporary.ts"
 import { dials, isThere, jsonLines, pipelineOf, resume, run } from "./fixtures.ts"
@@ -76,6 +77,26 @@ const throughDeaths = Effect.fnUntraced(function* (
     : run(pipeline, { ...options, run: at(name), samplers })
   return { weightsHash: ended.weightsHash, died }
 })
+
+/** A run that is stopped once it has made so many steps. */
+const interruptedAfter = <A, E>(
+  steps: number,
+  life: (onStep: (report: { readonly step: number }) => Effect.Effect<void>) => Effect.Effect<A, E>
+) =>
+  Effect.gen(function* () {
+    const reached = yield* Deferred.make<void>()
+    const onStep = ({ step }: { readonly step: number }) =>
+      step === steps ? Effect.asVoid(Deferred.succeed(reached, undefined)) : Effect.void
+    const fiber = yield* Effect.forkChild(life(onStep))
+    yield* Deferred.await(reached)
+    yield* Fiber.interrupt(fiber)
+  })
+
+/** The last step that a ledger knew of before its records were lost. */
+const lastKnown = (records: ReadonlyArray<LedgerRecord>) => {
+  const until = records.findIndex((record) => record._tag === "resumed" && record.regained !== undefined)
+  return Math.max(0, ...records.slice(0, until).map((record) => (record._tag === "update" ? record.step : 0)))
+}
 
 describe("a run that dies", () => {
   for (const { lag, samplers } of [
@@ -169,16 +190,61 @@ describe("resume", () => {
       const again = yield* resume(small(), { run: at("damaged"), say })
       expect(again).toMatchObject({ weightsHash: result.weightsHash, from: 3, hadEnded: false })
       expect(said).toEqual([expect.stringMatching(/model\.safetensors: is damaged.*step 4 is passed over[^\n]*$/)])
-      // The ledger is cut where it is damaged; what it does not know of has not happened.
-      const ledger = join(at("damaged"), "ledger", "000000.ledger")
-      const records = readFileSync(ledger)
-      records[records.length >> 1] ^= 1
-      writeFileSync(ledger, records)
-      const third = yield* resume(small(), { run: at("damaged"), say })
-      expect(third.weightsHash).toBe(result.weightsHash)
-      expect(third.from).toBeLessThan(3)
-      expect(said).toHaveLength(2)
-      expect(audit(live((yield* readLedger(join(at("damaged"), "ledger"))).records)).violations).toEqual([])
+      // It is set aside and not thrown away: someone may want what is whole of it.
+      expect(readdirSync(join(at("damaged"), "checkpoints"))).toEqual(["3", "4", "4.damaged"])
+      expect(readFileSync(join(at("damaged"), "checkpoints", "4.damaged", "model.safetensors"))).toEqual(bytes)
+    })
+  )
+
+  it.live("loses records where its ledger is damaged, never a step that a checkpoint has", () =>
+    Effect.gen(function* () {
+      // In the header, or no ledger at all; in the middle of a run whose steps are sampled ahead.
+      for (const [lag, damages] of [
+        [0, ["header", "missing"]],
+        [2, ["middle"]]
+      ] as const) {
+        const pipeline = lag === 0 ? small() : ahead(lag)
+        const begin = { steps: 8, checkpointEvery: 2 }
+        const name = `flipped-${lag}`
+        const undisturbed = yield* run(pipeline, { ...begin, run: at(`unflipped-${lag}`) })
+        yield* interruptedAfter(5, (onStep) => run(pipeline, { ...begin, run: at(name), onStep }))
+        const newest = Math.max(...readdirSync(join(at(name), "checkpoints")).map(Number))
+        const path = join(at(name), "ledger", "000000.ledger")
+        const whole = readFileSync(path)
+        for (const damage of damages) {
+          const copy = `${name}-${damage}`
+          cpSync(at(name), at(copy), { recursive: true })
+          const ledger = join(at(copy), "ledger")
+          if (damage === "missing") rmSync(ledger, { recursive: true })
+          const byte = damage === "header" ? 9 : whole.length >> 1
+          if (damage !== "missing") writeFileSync(join(ledger, "000000.ledger"), whole.with(byte, whole[byte] ^ 1))
+          const said: Array<string> = []
+          const say = (line: string) => Effect.sync(() => void said.push(line))
+          const resumed = yield* resume(pipeline, { run: at(copy), say })
+          expect(resumed, copy).toMatchObject({ from: newest, weightsHash: undisturbed.weightsHash })
+          expect(said.at(-1)).toMatch(
+            new RegExp(`ledger: nothing whole is left of steps after \\d+; the checkpoint of step ${newest} is whole`)
+          )
+          expect(said).toHaveLength(damage === "missing" ? 1 : 2)
+          expect(timeless(copy)).toEqual(timeless(`unflipped-${lag}`))
+          const { records } = yield* readLedger(ledger)
+          const found = audit(live(records))
+          expect(found, copy).toMatchObject({ violations: [], lost: newest - lastKnown(records), oldest: lag })
+          // Every problem once: the records of those that are left are of the units that come next.
+          const all = audit(live((yield* readLedger(join(at(`unflipped-${lag}`), "ledger"))).records))
+          expect(found.problems).toBeLessThan(all.problems)
+          // And back behind what was lost, when the checkpoints since are damaged in their turn.
+          for (const step of readdirSync(join(at(copy), "checkpoints"))) {
+            if (Number(step) >= newest) rmSync(join(at(copy), "checkpoints", step, "model.safetensors"))
+          }
+          const back = yield* resume(pipeline, { run: at(copy), say })
+          expect(back.from).toBeLessThan(newest)
+          expect(back.weightsHash).toBe(undisturbed.weightsHash)
+          const behind = audit(live((yield* readLedger(ledger)).records))
+          expect(behind.violations, copy).toEqual([])
+          expect(behind.lost).toBe(Math.max(0, back.from - lastKnown(records)))
+        }
+      }
     })
   )
 
@@ -242,14 +308,7 @@ describe("a run that is interrupted", () => {
       const undisturbed = yield* run(small(), { run: at("patient"), steps: 4 })
       for (const stopAfter of [1, 3]) {
         const name = `stopped-${stopAfter}`
-        const reached = yield* Deferred.make<void>()
-        const onStep = ({ step }: { readonly step: number }) =>
-          step === stopAfter ? Deferred.succeed(reached, undefined) : Effect.void
-        const fiber = yield* Effect.forkChild(
-          run(small(), { run: at(name), steps: 4, onStep: (report) => Effect.asVoid(onStep(report)) })
-        )
-        yield* Deferred.await(reached)
-        yield* Fiber.interrupt(fiber)
+        yield* interruptedAfter(stopAfter, (onStep) => run(small(), { run: at(name), steps: 4, onStep }))
         const { records } = yield* readLedger(join(at(name), "ledger"))
         expect(records.at(-1)).toMatchObject({ _tag: "ended", how: "stopped" })
         const resumed = yield* resume(small(), { run: at(name) })

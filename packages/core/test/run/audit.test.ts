@@ -23,6 +23,7 @@ describe("the audit of a ledger", () => {
           verdicts: judged * groupSize,
           updates: steps - skipped.filter((step) => step <= steps).length,
           unfinished: 0,
+          lost: 0,
           oldest: 0
         })
       })

@@ -199,7 +199,16 @@ export const anyRecord: fc.Arbitrary<LedgerRecord> = fc.oneof(
     policy,
     files: fc.dictionary(name, text, { noNullPrototype: true })
   }),
-  fc.record({ _tag: tag("resumed"), step, policy }),
+  fc.record(
+    {
+      _tag: tag("resumed"),
+      step,
+      policy,
+      differs: fc.array(text),
+      regained: fc.record({ unit: fc.nat(), policies: fc.array(fc.record({ version: policy, updates: fc.nat() })) })
+    },
+    { requiredKeys: ["_tag", "step", "policy"] }
+  ),
   fc.record({
     _tag: tag("ended"),
     step,

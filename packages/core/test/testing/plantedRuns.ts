@@ -135,7 +135,7 @@ export const plantedBugs: ReadonlyArray<PlantedBug> = [
     seed: 3,
     parts: () => ({}),
     settings: { disk: acknowledgesBeforeSync },
-    says: /^power is lost, and with it the record of an update/
+    says: /^(power is lost, and with it the record of an update|the records of \d+ steps? (is|are) lost)/
   },
   {
     name: "a sampler that bumps its version before it applies the weights",

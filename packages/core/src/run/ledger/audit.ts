@@ -31,6 +31,8 @@ export interface Audit {
   readonly updates: number
   /** Problems of a step that was begun and has no batch yet: the run is under way, or ended without signal, or died. */
   readonly unfinished: number
+  /** Steps whose records were damaged and are gone; a checkpoint was not, so that the run went on behind them. */
+  readonly lost: number
   /** Updates between the policy of a rollout and the one that learned from it, at most. */
   readonly oldest: number
 }
@@ -74,6 +76,9 @@ class Auditor {
   aside = 0
   verdicts = 0
   oldest = 0
+  lost = 0
+  /** Units that no record is missed of: from one on, up to another. */
+  readonly unknown: Array<{ readonly from: number; readonly to: number }> = []
 
   broken(rule: Violation["rule"], message: string): void {
     this.violations.push({ rule, message })
@@ -106,7 +111,7 @@ class Auditor {
       case "checkpoint":
         return this.seeCheckpoint(record)
       case "resumed":
-        return
+        return this.seeResumed(record)
       case "ended":
         this.ended = record
         return this.require(
@@ -240,6 +245,22 @@ class Auditor {
     }
   }
 
+  /** What is not known of steps that were lost is taken from the record; what they had begun and not ended is forgotten. */
+  seeResumed({ step, policy, regained }: RecordOf<"resumed">): void {
+    if (regained === undefined) return
+    for (const [unit, own] of this.units) if (own.step > this.step) this.units.delete(unit)
+    this.open.clear()
+    this.unknown.push({ from: 1 + lastOf(this.units.keys()), to: regained.unit })
+    this.lost += step - this.step
+    for (const { version, updates } of regained.policies) {
+      this.policies.set(version, updates)
+      this.updates = updates
+    }
+    this.step = step
+    this.batchOf = step
+    this.policy = policy
+  }
+
   seeCheckpoint({ step, policy }: RecordOf<"checkpoint">): void {
     this.require(step === this.step && policy === this.policy, "versions in order", () => {
       return `the checkpoint of step ${step} does not hold the policy of step ${this.step}`
@@ -250,8 +271,10 @@ class Auditor {
     this.require(this.begun !== undefined, "begins once", () => "nothing begins the run")
     // A step that a crash cut short may lack some of its units, and the last of them some of its records.
     const whole = new Map([...this.units].filter(([, { step }]) => step <= this.step))
-    for (let unit = 0; unit < whole.size; unit++) {
+    const last = lastOf(whole.keys())
+    for (let unit = 0; unit <= last; unit++) {
       const own = whole.get(unit)
+      if (own === undefined && this.unknown.some(({ from, to }) => from <= unit && unit < to)) continue
       this.require(own !== undefined, "nothing missing", () => `unit ${unit} of the problem stream is missing`)
       this.require(own === undefined || own.places.size === own.of, "nothing missing", () => {
         return `unit ${unit} has ${own?.places.size} of its ${own?.of} problems`
@@ -269,7 +292,14 @@ class Auditor {
       verdicts: this.verdicts,
       updates: this.updates,
       unfinished,
+      lost: this.lost,
       oldest: this.oldest
     }
   }
+}
+
+const lastOf = (units: Iterable<number>): number => {
+  let last = -1
+  for (const unit of units) last = Math.max(last, unit)
+  return last
 }

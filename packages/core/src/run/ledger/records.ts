@@ -113,7 +113,19 @@ const Resumed = Schema.TaggedStruct("resumed", {
   step: Schema.Int,
   policy: PolicyVersion,
   /** What is not as it was when the run began, where someone wanted to go on all the same: bits may differ from here on. */
-  differs: Schema.optionalKey(Schema.Array(Schema.String))
+  differs: Schema.optionalKey(Schema.Array(Schema.String)),
+  /**
+   * Only where the ledger had lost its records of steps up to `step`, and a checkpoint of that step was whole: what the records
+   * that follow rest on. No record of the steps between is missed, then.
+   */
+  regained: Schema.optionalKey(
+    Schema.Struct({
+      /** The unit of the problem stream that comes next. */
+      unit: Schema.Int,
+      /** The policies that steps are yet to be sampled with, and the updates behind each; the last is `policy`. */
+      policies: Schema.Array(Schema.Struct({ version: PolicyVersion, updates: Schema.Int }))
+    })
+  )
 })
 
 const Ended = Schema.TaggedStruct("ended", {

@@ -195,7 +195,9 @@ const brokenLedger = (memory: MemoryDisk, { reliedOn }: Witness, { hits }: LifeR
     if (lost && hits.some(({ fault }) => fault.what._tag === "PowerLoss")) {
       return "power is lost, and with it the record of an update whose policy a sampler was given already"
     }
-    const [violation] = audit(live(records)).violations
+    const { lost: missing, violations } = audit(live(records))
+    if (missing > 0) return `the records of ${missing} steps are lost, and a checkpoint knows of them`
+    const [violation] = violations
     if (violation !== undefined) return `the ledger says: ${violation.message} (${violation.rule})`
   }
   return undefined
