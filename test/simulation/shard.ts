@@ -3,10 +3,15 @@
  *
  *   npx node -C @foretoken/source test/simulation/shard.ts SCHEDULES SEED plain|rich
  */
+import { Worker } from "node:worker_threads"
 import { simulate } from "@foretoken/core/testing"
 import { Effect } from "effect"
 
 const [schedules, seed, kind] = process.argv.slice(2)
+
+// A test runner that is killed takes no child with it, and nobody wants the answer then. A simulation lets no timer of its own thread come.
+const watch = "const { ppid } = process; setInterval(() => process.ppid === ppid || process.kill(process.pid), 1000)"
+new Worker(watch, { eval: true }).unref()
 
 /** What else outlives a step: dynamic sampling, and validations of which the best checkpoint is kept. */
 const rich = () => ({
