@@ -1,4 +1,13 @@
-import { existsSync, mkdtempSync, readFileSync, readdirSync, rmSync, writeFileSync } from "node:fs"
+import {
+  appendFileSync,
+  existsSync,
+  mkdtempSync,
+  readFileSync,
+  readdirSync,
+  renameSync,
+  rmSync,
+  writeFileSync
+} from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { afterAll, expect, it } from "vitest"
@@ -74,6 +83,27 @@ for (const objective of ["ntp", "sft"]) {
     expect(samplers.stderr).toBe(`foretoken: --samplers is of --objective rpt; this run is one of ${objective}\n`)
   })
 }
+
+it("resume goes on with adapters on a base that is kept as its file has it, on a corpus that was moved", async () => {
+  const corpus = join(root, "was.jsonl")
+  const texts = Array.from({ length: 8 }, (_, i) => ({
+    text: `Here the dial shows ${i}. Mia turns the dial up 2, flip, down 1. Now the dial shows 2.`
+  }))
+  writeFileSync(corpus, texts.map((line) => `${JSON.stringify(line)}\n`).join(""))
+  const run = join(root, "moved")
+  const model = join(root, "ntp-whole", "checkpoints", "12")
+  const kept = `--model ${model} --storage file --lora-rank 2 --steps 12 --documents 2 --lr 0.01 --checkpoint-every 5`
+  const { weightsHash } = await json(`train --objective ntp ${kept} --corpus ${corpus} --run ${run}`)
+  rmSync(join(run, "checkpoints", "12"), { recursive: true })
+  renameSync(corpus, join(root, "is.jsonl"))
+  const { stderr } = await inProcess(["resume", run])
+  expect(stderr).toBe(`foretoken: ${corpus}: no such file\n`)
+  const resumed = await json(`resume ${run} --corpus ${join(root, "is.jsonl")}`)
+  expect(resumed).toMatchObject({ from: 10, steps: 12, hadEnded: false, weightsHash })
+  appendFileSync(join(root, "is.jsonl"), '{"text":"more"}\n')
+  const other = await inProcess(["resume", run, "--corpus", join(root, "is.jsonl")])
+  expect(other.stderr).toMatch(/cannot go on as it began: corpus.sha256 was /)
+}, 120_000)
 
 it("a training on given text that is stopped leaves a checkpoint, and goes on from there to the same weights", async () => {
   const flags = `--objective ntp ${small.replace("--steps 12", "--steps 24")}`

@@ -19,6 +19,7 @@ export interface Input {
   readonly run: string
   readonly samplers: number | undefined
   readonly model: string | undefined
+  readonly corpus: string | undefined
   readonly elsewhere: boolean
 }
 
@@ -45,7 +46,8 @@ export const run = (input: Input): Effect.Effect<Output, Error, Scope.Scope> =>
       return yield* new InputError({ message })
     }
     const { flags: begun } = command.value
-    const flags = input.model === undefined ? begun : { ...begun, model: input.model }
+    const { model = begun.model, corpus = begun.corpus } = input
+    const flags = { ...begun, model, corpus }
     if (input.samplers !== undefined && flags.objective !== "rpt") {
       return yield* new UsageError({
         message: `--samplers is of --objective rpt; this run is one of ${flags.objective}`

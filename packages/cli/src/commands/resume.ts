@@ -23,6 +23,12 @@ export const resume = makeCommand({
         )
       )
     ),
+    corpus: flags.maybe(
+      flags.corpus.pipe(
+        Flag.withMetavar("FILE"),
+        Flag.withDescription("where the corpus lies now, if no longer where it was; the same text, byte for byte")
+      )
+    ),
     elsewhere: Flag.Boolean("elsewhere").pipe(
       Flag.withDescription(
         "goes on under another version, processor or number of cores, too: the weights then need not be the same to the last bit"
