@@ -1,8 +1,10 @@
+import { spawn } from "node:child_process"
+import { once } from "node:events"
 import { mkdtempSync, readFileSync, readdirSync, rmSync, writeFileSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { afterAll, describe, expect, it } from "vitest"
-import { inProcess } from "./foretoken.ts"
+import { entryPoint, inProcess } from "./foretoken.ts"
 import { interrupted } from "./interrupted.ts"
 
 const root = mkdtempSync(join(tmpdir(), "foretoken-signals-"))
@@ -54,6 +56,18 @@ describe("a training that is sent", () => {
     expect(readdirSync(join(run, "checkpoints")).filter((name) => /^\d+$/.test(name))).toEqual([])
   }, 180_000)
 })
+
+it("a training goes on to its end when the terminal that it tells its progress to is gone", async () => {
+  const terminal = join(root, "terminal.mjs")
+  writeFileSync(terminal, "Object.assign(process.stderr, { isTTY: true, columns: 80 })")
+  const run = join(root, "unwatched")
+  const args = ["--import", terminal, ...entryPoint, "train", ...small.split(" "), "--steps", "12", "--run", run]
+  const child = spawn(process.execPath, args, { stdio: ["ignore", "ignore", "pipe"] })
+  child.stderr.once("data", () => child.stderr.destroy())
+  const [code] = await once(child, "close")
+  expect(code).toBe(0)
+  expect(readFileSync(join(run, "metrics.jsonl"), "utf8").trimEnd().split("\n")).toHaveLength(12)
+}, 120_000)
 
 it("a training within --memory that is stopped goes on cut the same way, to the weights of one that is not", async () => {
   const json = async (args: string) => {

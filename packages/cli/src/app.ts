@@ -73,6 +73,8 @@ export const main = (args: ReadonlyArray<string>): void => {
     if ("code" in error && error.code === "EPIPE") process.exit(0)
     throw error
   })
+  // Nor is a terminal that is gone: what a run says of its progress is no part of it.
+  process.stderr.on("error", () => undefined)
   // What is thrown outside of any effect, by a library's own callback, is told like any other defect.
   process.on("uncaughtException", (error) => {
     process.stderr.write(`${failureOf(Cause.die(error), debug).line}\n`)
