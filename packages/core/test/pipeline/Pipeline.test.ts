@@ -29,6 +29,7 @@ describe("a pipeline", () => {
       expect(readdirSync(at("whole")).toSorted()).toEqual([
         "checkpoints",
         "ledger",
+        "lock",
         "manifest.json",
         "metrics.jsonl",
         "samples.jsonl"
