@@ -6,7 +6,7 @@ export const quickstart = makeCommand({
   name: "start",
   description:
     "The whole story on a generated corpus, from random weights: next-token pre-training, a format warm-up, reinforcement " +
-    "pre-training on plain text, controls matched by time, and a table of held-out accuracy. About seven minutes on two cores.",
+    "pre-training on plain text, controls matched by time, and a table of held-out accuracy. Six to eleven minutes on two cores.",
   flags: {
     seed: Flag.Int("seed").pipe(Flag.withDescription("every draw follows from it"), Flag.withDefault(1)),
     run: flags.maybe(

@@ -56,8 +56,8 @@ type Opened =
 
 /**
  * Goes back to the last durable point of a run: the newest checkpoint that is whole, or the beginning. The ledger knows of it, unless it
- * was damaged: then it goes on behind what it has lost, because a checkpoint has all that a run goes on from. What was sampled and learned after it is not replayed from the ledger but made again: it comes out the same,
- * and `resumed` makes the records of it void.
+ * was damaged: then it goes on behind what it has lost, because a checkpoint has all that a run goes on from. What was sampled and
+ * learned after it is not replayed from the ledger but made again: it comes out the same, and `resumed` makes the records of it void.
  */
 export const openResumed = Effect.fnUntraced(function* (pipeline: Pipeline, options: ResumeOptions) {
   const { say = () => Effect.void } = options
